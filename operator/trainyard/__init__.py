@@ -1,0 +1,1 @@
+"""Trainyard: from data to live traffic, and back when a model misbehaves."""
