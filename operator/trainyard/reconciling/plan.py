@@ -1,0 +1,77 @@
+"""What a decision is: the words that every kind's `decide` answers in.
+
+Used by each kind's `decide` (makes a Plan) and by `reconciling.cycle` (carries it out). Pure.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True)
+class Action:
+    """One intention of a plan, carried out as at most one write. Each kind names its own in `state.py`."""
+
+
+@dataclass(frozen=True)
+class WriteStatus(Action):
+    """Write this whole status now, before the actions that follow: the intent of a two-sided change.
+
+    The write carries the resourceVersion that the plan was decided on; a conflict ends the cycle.
+    """
+
+    status: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PatchMetadata(Action):
+    """Merge-patch the object's own metadata: finalizers and annotations, with the decided resourceVersion."""
+
+    finalizers: tuple[str, ...] | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Note:
+    """A Kubernetes Event about a transition.
+
+    `transition` makes it one event per transition: the same (reason, message, transition) is posted once.
+    """
+
+    reason: str
+    message: str
+    transition: str
+    type: Literal["Normal", "Warning"] = "Normal"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row for the metadata database; (uid, sequence) is its key, inserted once (insert-ignore).
+
+    `type` is the table's word: run, artifact, version or decision. `at` is RFC 3339 UTC.
+    """
+
+    uid: str
+    sequence: int
+    type: Literal["run", "artifact", "version", "decision"]
+    at: str
+    namespace: str
+    name: str
+    data: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do now. The cycle carries it out in this order, and stops at the first write that fails.
+
+    actions: in order, one write each. status: the whole resulting status, written last and only if it differs
+    from the one observed (None: leave it alone). records: rows for the database, tried before that last status
+    write; those that could not be written are kept in `status.unrecorded`. notes: events, posted after it.
+    revisit_after: seconds until the next visit (None: when something changes, or at the regular visit).
+    """
+
+    actions: tuple[Action, ...] = ()
+    status: Mapping[str, Any] | None = None
+    records: tuple[Record, ...] = ()
+    notes: tuple[Note, ...] = ()
+    revisit_after: float | None = None

@@ -1,0 +1,33 @@
+"""What the core asks of a kind: three verbs, wired in `handlers`."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from trainyard.reconciling.plan import Action, Plan
+from trainyard.systems.cluster.port import Kind
+
+Observed = TypeVar("Observed")
+Systems = TypeVar("Systems", contravariant=True)
+
+
+class Room(Protocol[Observed, Systems]):
+    """One kind's observe, decide and act."""
+
+    kind: Kind
+
+    async def observe(self, obj: Mapping[str, Any], systems: Systems) -> Observed:
+        """Read what a decision about this object needs. Reads only; absence and failure become values."""
+        ...
+
+    def decide(self, observed: Observed, now: datetime) -> Plan:
+        """Decide what to do. Pure and total: it raises for no object and no observation."""
+        ...
+
+    async def act(self, action: Action, obj: Mapping[str, Any], systems: Systems) -> Mapping[str, Any]:
+        """Carry out one action of this kind (the cycle itself does those of `reconciling.plan`).
+
+        Returns the newest known state of the object itself (unchanged if the action wrote something else), so
+        that later writes of the cycle carry its resourceVersion.
+        """
+        ...

@@ -1,0 +1,111 @@
+"""What runs a training: one port for every engine (Jobs now; Kubeflow and Vertex AI later).
+
+`start` is idempotent by the run's identity: called again after a crash it finds what it started.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+
+class Phase(StrEnum):
+    """Where an engine run is."""
+
+    ABSENT = "Absent"  # the engine knows nothing of this identity
+    PENDING = "Pending"  # known, nothing runs yet
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The TrainingRun that children belong to."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """Everything an engine needs to start one attempt; nothing is looked up later.
+
+    id: the engine identity (UUID). spec: the engine's own branch of the pipeline revision. compute: placement.
+    parameters: checked and complete, by name. datasets: name to URI. output: the URI below which the attempt's
+    artifact is published.
+    """
+
+    id: str
+    namespace: str
+    run: str
+    attempt: int
+    owner: Owner
+    pipeline: str
+    model: str
+    spec: Mapping[str, Any]
+    compute: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    datasets: Mapping[str, str]
+    output: str
+    timeout_seconds: int | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a run as the engine tells it (for a Job: train, publish). Times are RFC 3339."""
+
+    name: str
+    state: Phase
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+    start_time: str | None = None
+    completion_time: str | None = None
+
+
+@dataclass(frozen=True)
+class EngineState:
+    """What the engine says of one run. `reason` is one of TrainingRun's reasons where it failed or waits."""
+
+    phase: Phase
+    reason: str = ""
+    message: str = ""
+    steps: tuple[Step, ...] = ()
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a succeeded run left: the published artifact and the metrics in its manifest (decimal strings)."""
+
+    uri: str
+    digest: str
+    format: str
+    size_bytes: int
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    image_digests: tuple[str, ...] = ()
+
+
+class EngineError(Exception):
+    """The engine cannot be reached or refuses; the caller keeps its intent and comes again."""
+
+
+class Engine(Protocol):
+    """Four verbs over one engine; identified by RunRequest.id, addressed by (namespace, run, attempt)."""
+
+    async def start(self, request: RunRequest) -> None:
+        """Start the attempt, or find it started. Raises EngineError."""
+        ...
+
+    async def state(self, request: RunRequest) -> EngineState:
+        """Return where it is; Phase.ABSENT where the engine does not know it."""
+        ...
+
+    async def cancel(self, request: RunRequest) -> bool:
+        """Stop it and free its accelerators; True once nothing of it runs any more. Idempotent."""
+        ...
+
+    async def outputs(self, request: RunRequest) -> Outputs | None:
+        """Return what a succeeded run published, None where the manifest is missing or malformed."""
+        ...
