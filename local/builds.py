@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -20,6 +21,8 @@ from pathlib import Path
 from local import places
 from local.locking import exclusive
 from local.versions import Manifests, Program, Versions, Wheel, read
+
+logger = logging.getLogger(__name__)
 
 
 class BuildFailed(RuntimeError):
@@ -77,6 +80,7 @@ def _kept(name: str, version: str, digest: str, make: Callable[[Path], None]) ->
     folder.parent.mkdir(parents=True, exist_ok=True)
     with exclusive(folder.with_name(f".{folder.name}.lock")):
         if not folder.is_dir():
+            logger.info("building %s %s, once for this machine: this can take minutes", name, version)
             with _room_beside(folder) as room:
                 make(room)
                 room.chmod(0o755)
