@@ -1,0 +1,95 @@
+"""The bricks of the kinds' types: strictness, bounded strings, quantities and the union rule.
+
+Every model is frozen, refuses unknown fields and speaks camelCase on the wire. `schema.py` turns them into
+structural schemas; what one object shows wrong is a CEL rule here, so that the API server refuses it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+DNS1035 = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+
+Name = Annotated[str, StringConstraints(pattern=DNS1035, min_length=1, max_length=47)]
+ShortName = Annotated[str, StringConstraints(pattern=DNS1035, min_length=1, max_length=32)]
+# A parameter's or a metric's name: what a programming language takes as an identifier, dots and dashes allowed.
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?$", max_length=63)]
+Text = Annotated[str, StringConstraints(max_length=1024)]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Decimal = Annotated[str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,12})?$", max_length=32)]
+Uri = Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][-.a-z0-9]*/", max_length=1024)]
+Image = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=40)]
+Seconds = Annotated[int, Field(ge=0, le=31_536_000)]
+Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
+
+
+def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
+    """Return CEL rules for a model's `json_schema_extra`: (rule, the sentence a user reads)."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
+
+
+def exactly_one(*fields: str) -> tuple[str, str]:
+    """Return the CEL rule of a union: exactly one of these fields is set."""
+    count = " + ".join(f"(has(self.{f}) ? 1 : 0)" for f in fields)
+    return f"{count} == 1", f"set exactly one of: {', '.join(fields)}"
+
+
+class Model(BaseModel):
+    """A part of a kind as it stands in a manifest."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_enum_values=True
+    )
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the JSON form: camelCase, unset optional fields left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class StatusModel(Model):
+    """A part of a status. A status written by a newer operator may carry fields that this one does not know."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, use_enum_values=True
+    )
+
+
+def _bounded(value: Mapping[str, str]) -> Mapping[str, str]:
+    if len(value) > 32:
+        raise ValueError("at most 32 entries")
+    return value
+
+
+StringMap = Annotated[
+    dict[str, Annotated[str, StringConstraints(max_length=253)]],
+    AfterValidator(_bounded),
+    Field(json_schema_extra={"maxProperties": 32}),
+]
+
+
+class ObjectMeta(BaseModel):
+    """What the rooms read of an object's metadata; the rest is passed over."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 1
+    resource_version: str = ""
+    creation_timestamp: str | None = None
+    deletion_timestamp: str | None = None
+    finalizers: tuple[str, ...] = ()
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class Resource(BaseModel):
+    """One object of a kind. Subclasses give `spec` and `status` their types."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+    metadata: ObjectMeta

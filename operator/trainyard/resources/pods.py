@@ -1,0 +1,113 @@
+"""What a user may say of a pod: an allow-list (training.md, Job engine). Everything else is forced or absent."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from trainyard.resources.base import Image, Model, Quantity, StringMap, Text, rules
+
+Argument = Annotated[str, StringConstraints(max_length=4096)]
+EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
+Quantities = Annotated[dict[str, Quantity], Field(json_schema_extra={"maxProperties": 16})]
+
+
+class SecretKey(Model):
+    """A key of a Secret that its owner labelled `trainyard.dev/usable-by-pods: "true"`."""
+
+    name: Annotated[str, StringConstraints(max_length=253)] = Field(description="The Secret's name.")
+    key: Annotated[str, StringConstraints(max_length=253)] = Field(description="The key in it.")
+
+
+class EnvVar(Model):
+    """One environment variable of the container."""
+
+    model_config = {
+        "json_schema_extra": rules(
+            ("!(has(self.value) && has(self.secretKeyRef))", "set value or secretKeyRef, not both"),
+            (
+                "!self.name.startsWith('TRAINYARD_')",
+                "names that begin with TRAINYARD_ are the operator's own",
+            ),
+        )
+    }
+
+    name: EnvName = Field(description="The variable's name; TRAINYARD_ names are the operator's own.")
+    value: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
+        default=None, description="Its value, taken literally."
+    )
+    secret_key_ref: SecretKey | None = Field(
+        default=None, description="A key of a Secret labelled trainyard.dev/usable-by-pods=true."
+    )
+
+
+class Resources(Model):
+    """CPU and memory, and what else the node counts. Accelerators have a field of their own."""
+
+    requests: Quantities = Field(default_factory=dict, description="What the scheduler sets aside.")
+    limits: Quantities = Field(default_factory=dict, description="What the kernel enforces.")
+
+
+class Accelerator(Model):
+    """A device per pod, by its extended resource name."""
+
+    resource: Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+            max_length=253,
+        ),
+    ] = Field(default="nvidia.com/gpu", description="The extended resource, for example nvidia.com/gpu.")
+    count: int = Field(default=1, ge=1, le=64, description="How many of it a pod gets.")
+
+
+class Toleration(Model):
+    """As in a pod."""
+
+    key: Annotated[str, StringConstraints(max_length=316)] | None = Field(default=None, description="Taint key.")
+    operator: Literal["Exists", "Equal"] = Field(default="Equal", description="How key and value are compared.")
+    value: Annotated[str, StringConstraints(max_length=63)] | None = Field(default=None, description="Taint value.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        default=None, description="Which effect is tolerated; all where left out."
+    )
+    toleration_seconds: int | None = Field(
+        default=None, ge=0, le=31_536_000, description="How long NoExecute is tolerated, in seconds."
+    )
+
+
+class Compute(Model):
+    """Where pods run."""
+
+    accelerator: Accelerator | None = Field(default=None, description="A device per pod; none where left out.")
+    node_selector: StringMap = Field(default_factory=dict, description="Labels that the node must carry.")
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
+        default=(), description="Taints that the pods bear."
+    )
+    runtime_class_name: Annotated[str, StringConstraints(max_length=253)] | None = Field(
+        default=None, description="The RuntimeClass, for example nvidia."
+    )
+    priority_class_name: Annotated[str, StringConstraints(max_length=253)] | None = Field(
+        default=None, description="The PriorityClass."
+    )
+
+
+class Container(Model):
+    """The user's own container."""
+
+    image: Image = Field(description="The image, best by digest.")
+    command: Annotated[tuple[Argument, ...], Field(max_length=64)] = Field(
+        default=(), description="The entry point; the image's own where left out."
+    )
+    args: Annotated[tuple[Argument, ...], Field(max_length=256)] = Field(
+        default=(), description="Arguments to the entry point."
+    )
+    env: Annotated[
+        tuple[EnvVar, ...],
+        Field(
+            max_length=100,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default=(), description="Environment variables, beside those of docs/contracts.md.")
+    resources: Resources = Field(default_factory=Resources, description="CPU and memory.")
+
+
+Description = Annotated[Text, Field(default="", description="A sentence for people.")]

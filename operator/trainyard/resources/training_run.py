@@ -1,0 +1,125 @@
+"""TrainingRun: one execution, and the audit record of it."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from trainyard.resources.base import Digest, Model, Name, Resource, StatusModel, Text, Timestamp, Uri, rules
+from trainyard.resources.conditions import Conditions
+from trainyard.resources.training_pipeline import ParameterMap
+
+
+class Trigger(Model):
+    """Why the run exists."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.type != 'Change' || has(self.inputsDigest)",
+                "a trigger of type Change needs inputsDigest",
+            ),
+        )
+    )
+
+    type: Literal["OneOff", "Change"] = Field(default="OneOff", description="By a person, or by changed inputs.")
+    name: Annotated[str, StringConstraints(max_length=63)] = Field(
+        default="", description="The trigger's name, or who asked."
+    )
+    inputs_digest: Digest | None = Field(default=None, description="The inputs that changed (type Change).")
+
+
+class TrainingRunSpec(Model):
+    """What is run. Immutable, but for `cancel`, which can only become true."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.pipeline == oldSelf.pipeline && has(self.revision) == has(oldSelf.revision) && (!has(self.revision) || self.revision == oldSelf.revision) && self.trigger == oldSelf.trigger && has(self.parameters) == has(oldSelf.parameters) && self.description == oldSelf.description && self.experiment == oldSelf.experiment",
+                "a TrainingRun is immutable but for cancel: create another",
+            ),
+            ("self.cancel || !oldSelf.cancel", "cancel cannot be taken back: create another TrainingRun"),
+        )
+    )
+
+    pipeline: Name = Field(description="The TrainingPipeline.")
+    revision: Name | None = Field(
+        default=None, description="The pipeline's ControllerRevision to run; the present one where left out."
+    )
+    trigger: Trigger = Field(default_factory=Trigger, description="Why the run exists.")
+    parameters: ParameterMap = Field(default_factory=dict, description="Values for the pipeline's parameters.")
+    description: Text = Field(default="", description="A sentence for people.")
+    experiment: Annotated[str, StringConstraints(max_length=63)] = Field(
+        default="", description="A word that groups runs."
+    )
+    cancel: bool = Field(default=False, description="Stop the run and free what it holds. One-way.")
+
+
+class EngineRun(StatusModel):
+    """Where the engine runs it."""
+
+    kind: Literal["job"] = Field(description="The engine's branch.")
+    id: Annotated[str, StringConstraints(max_length=64)] = Field(description="The identity it was started under.")
+    url: Annotated[str, StringConstraints(max_length=1024)] = Field(default="", description="Where a person looks.")
+
+
+class StepStatus(StatusModel):
+    """One step of the run, as the engine tells it."""
+
+    name: Annotated[str, StringConstraints(max_length=63)] = Field(description="train or publish.")
+    state: Literal["Pending", "Running", "Succeeded", "Failed"] = Field(description="Where it is.")
+    reason: Annotated[str, StringConstraints(max_length=63)] = Field(default="", description="One word to act on.")
+    message: Annotated[str, StringConstraints(max_length=1024)] = Field(
+        default="", description="In the runtime's own words."
+    )
+    exit_code: int | None = Field(default=None, description="The container's exit code.")
+    start_time: Timestamp | None = Field(default=None, description="When it started.")
+    completion_time: Timestamp | None = Field(default=None, description="When it ended.")
+
+
+class ArtifactStatus(StatusModel):
+    """What was published."""
+
+    uri: Uri = Field(description="The folder of its manifest.json.")
+    digest: Digest = Field(description="The digest of its files.")
+    format: Annotated[str, StringConstraints(max_length=32)] = Field(description="SavedModel or another word.")
+    size_bytes: int = Field(description="All files together, in bytes.")
+
+
+class OutputsStatus(StatusModel):
+    """What the run left."""
+
+    artifact: ArtifactStatus | None = Field(default=None, description="The published model.")
+    metrics: dict[str, Annotated[str, StringConstraints(max_length=32)]] = Field(
+        default_factory=dict,
+        description="Metrics as decimal strings.",
+        json_schema_extra={"maxProperties": 100},
+    )
+
+
+class TrainingRunStatus(StatusModel):
+    """What the operator knows of a run."""
+
+    observed_generation: int = Field(default=0, description="The generation of the spec that this speaks of.")
+    conditions: Conditions = Field(
+        default=(),
+        description="Accepted, Started, Succeeded (its reason is the outcome), Recorded, Reconciling, Stalled.",
+    )
+    revision: Name | None = Field(default=None, description="The pipeline's revision that is run.")
+    attempt: int = Field(default=0, description="Which attempt; 0 before the first.")
+    engine: EngineRun | None = Field(default=None, description="Where the engine runs it.")
+    parameters: ParameterMap = Field(default_factory=dict, description="All parameters as they were passed.")
+    start_time: Timestamp | None = Field(default=None, description="When the engine was asked to start.")
+    completion_time: Timestamp | None = Field(default=None, description="When it ended.")
+    steps: Annotated[tuple[StepStatus, ...], Field(max_length=100)] = Field(default=(), description="Its steps.")
+    outputs: OutputsStatus | None = Field(default=None, description="What it left.")
+    model_version: Name | None = Field(default=None, description="The ModelVersion made from it.")
+    unrecorded: Annotated[tuple[ParameterMap, ...], Field(max_length=50)] = Field(
+        default=(), description="Rows that wait for the metadata database."
+    )
+
+
+class TrainingRun(Resource):
+    """A TrainingRun object."""
+
+    spec: TrainingRunSpec
+    status: TrainingRunStatus = Field(default_factory=TrainingRunStatus)
