@@ -1,7 +1,7 @@
 """An in-memory Kubernetes API: the `Cluster` port with the real server's answers, and levers for tests.
 
 It passes the contract suite of the real client (`tests/contracts/test_cluster.py`). The verbs of the port are
-the operator's side: each effective or idle write is noted in `writes` and shown to the `on_write` hooks, which
+the operator's side: each effective or idle write is noted in `writes` and shown to the `on_write` hooks; they
 may raise to play a crash right after it. `seed`, `edit`, `remove` and `collect_garbage` are everybody else's
 side (users, controllers, kubelets): no hook, no fault.
 """
@@ -100,9 +100,7 @@ class FakeCluster:
         """See the port."""
         return self._write("apply", ref_of(obj), obj, lambda: self._apply(obj, manager, resource_version))
 
-    async def patch(
-        self, ref: Ref, body: Obj, *, status: bool = False, resource_version: str | None = None
-    ) -> Obj:
+    async def patch(self, ref: Ref, body: Obj, *, status: bool = False, resource_version: str | None = None) -> Obj:
         """See the port."""
         verb: Verb = "status" if status else "patch"
         return self._write(verb, ref, body, lambda: self._patch(ref, body, status, resource_version))
@@ -144,9 +142,7 @@ class FakeCluster:
         """Return an object without it counting as a read."""
         return copy.deepcopy(self._objects.get(ref))
 
-    def all(
-        self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None
-    ) -> tuple[Obj, ...]:
+    def all(self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None) -> tuple[Obj, ...]:
         """Return the objects of a kind, sorted by name, without it counting as a read."""
         wanted = (labels or {}).items()
         found = [
@@ -301,9 +297,7 @@ class FakeCluster:
 
     def _deleting_in_foreground(self) -> set[str]:
         return {
-            o["metadata"]["uid"]
-            for o in self._objects.values()
-            if FOREGROUND in o["metadata"].get("finalizers", ())
+            o["metadata"]["uid"] for o in self._objects.values() if FOREGROUND in o["metadata"].get("finalizers", ())
         }
 
     def _dependents(self, uid: str) -> tuple[Stored, ...]:

@@ -65,8 +65,8 @@ class Plan:
     """What to do now. The cycle carries it out in this order, and stops at the first write that fails.
 
     actions: in order, one write each. status: the whole resulting status, written last and only if it differs
-    from the one observed (None: leave it alone). records: rows for the database, tried before that last status
-    write; those that could not be written are kept in `status.unrecorded`. notes: events, posted after it.
+    from the one observed (None: leave it alone). records: rows for the database, tried before that last
+    status write; those that could not be written are kept in `status.unrecorded`. notes: events, posted after.
     revisit_after: seconds until the next visit (None: when something changes, or at the regular visit).
     """
 

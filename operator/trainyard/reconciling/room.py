@@ -8,7 +8,7 @@ from trainyard.reconciling.plan import Action, Plan
 from trainyard.systems.cluster.port import Kind
 
 Observed = TypeVar("Observed")
-Systems = TypeVar("Systems", contravariant=True)
+Systems = TypeVar("Systems", contravariant=True)  # noqa: PLC0105 - the bundle is called Systems everywhere
 
 
 class Room(Protocol[Observed, Systems]):
