@@ -23,3 +23,54 @@ venv: .venv/ok  ## the Python environment, from requirements-dev.lock
 lock: .tools/uv.ok  ## resolve the dependencies anew (on purpose)
 	@.tools/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements-dev.lock
 	@.tools/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+LOCAL := $(PY) -m local
+# CLUSTER=local starts the one-machine cluster; CLUSTER=current uses the cluster of your kubeconfig and images from IMAGES.
+CLUSTER ?= local
+IMAGES ?=
+
+.PHONY: up down status env images
+up: venv  ## start the local Kubernetes (or find it running)
+	@$(LOCAL) up
+
+down: venv  ## stop it and leave nothing behind
+	@$(LOCAL) down
+
+status: venv  ## what runs, since when, and where
+	@$(LOCAL) status
+
+env: venv  ## print exports: eval "$$(make -s env)"
+	@$(LOCAL) env
+
+images: venv  ## rebuild and import what changed
+	@$(LOCAL) images
+
+.PHONY: demo
+ifeq ($(CLUSTER),local)
+demo: venv  ## the main job on real input: train, canary, promote, roll back
+	@$(LOCAL) up
+	@$(LOCAL) images
+	@$(PY) -m examples.demo $(DEMO_FLAGS)
+else
+demo: venv
+	@$(PY) -m examples.demo --cluster current --registry "$(IMAGES)" $(DEMO_FLAGS)
+endif
+
+.PHONY: format check test soak generate verify
+format: venv  ## format and sort imports
+	@.venv/bin/ruff format -q . && .venv/bin/ruff check -q --fix .
+
+check: venv  ## seconds: format, lint, types, import rules, CRDs equal models, fast tests
+	@$(PY) tests/run.py check
+
+test: venv  ## everything, on the local cluster; builds and starts what is missing
+	@$(PY) tests/run.py test
+
+soak: venv  ## the exhaustive form; writes docs/soak.md
+	@$(PY) tests/run.py soak
+
+generate: venv  ## write crds/ and the chart's copies from the models
+	@$(PY) -m trainyard.resources.crd
+
+verify: venv  ## fail where crds/ and the models differ
+	@$(PY) -m trainyard.resources.crd --check

@@ -1,0 +1,142 @@
+"""Run the project's checks as parts, with the time of each, and close with one line of totals.
+
+`python tests/run.py check|test|soak`. `test` starts the builds of the local cluster first and runs what needs
+no cluster beside them. Exit status 0 only if every part passed. A part that cannot run has failed.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PY = sys.executable
+BIN = Path(PY).parent
+FAST = "not rig and not cluster and not soak and not servers"
+
+CLOSING = re.compile(r"^=+ (.*) in [0-9.]+s.* =+$", re.MULTILINE)
+COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
+
+
+@dataclass
+class Tally:
+    """What ran so far: (part, seconds, ok) and the test counts of pytest's closing lines."""
+
+    parts: list[tuple[str, float, bool]] = field(default_factory=list)
+    passed: int = 0
+    failed: int = 0
+
+    def count(self, output: str) -> None:
+        """Add the counts of a pytest closing line; a skipped test counts as failed, tools get installed here."""
+        for line in CLOSING.findall(output):
+            for number, word in COUNT.findall(line):
+                if word == "passed":
+                    self.passed += int(number)
+                else:
+                    self.failed += int(number)
+
+    def add(self, part: str, seconds: float, ok: bool) -> None:
+        """Note a part's end."""
+        self.parts.append((part, seconds, ok))
+        say(f"{'ok' if ok else 'FAILED'}: {part} ({minutes(seconds)})")
+
+
+def minutes(seconds: float) -> str:
+    """Write a duration for people."""
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def say(text: str) -> None:
+    """Print a line of progress at once."""
+    print(f"\n>> {text}", flush=True)
+
+
+def run(tally: Tally, part: str, command: Sequence[str], *, env: dict[str, str] | None = None) -> bool:
+    """Run one part in the foreground, its output shown as it comes, and note how it ended."""
+    say(part)
+    start = time.monotonic()
+    lines: list[str] = []
+    with subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL, text=True, errors="replace",
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    output = "".join(lines)
+    before = tally.failed
+    tally.count(output)
+    ok = process.returncode == 0
+    if not ok and tally.failed == before:
+        tally.failed += 1
+    elif ok and "pytest" not in command:
+        tally.passed += 1
+    tally.add(part, time.monotonic() - start, ok)
+    return ok
+
+
+def pytest(*arguments: str) -> list[str]:
+    """Return a pytest command."""
+    return [PY, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+
+
+def check(tally: Tally) -> None:
+    """Run what takes seconds."""
+    run(tally, "format", [str(BIN / "ruff"), "format", "--check", "-q", "."])
+    run(tally, "lint", [str(BIN / "ruff"), "check", "-q", "."])
+    run(tally, "types", [str(BIN / "mypy")])
+    run(tally, "import rules", [str(BIN / "lint-imports"), "--no-cache"])
+    run(tally, "CRDs equal the models", [PY, "-m", "trainyard.resources.crd", "--check"])
+    run(tally, "fast tests", pytest("-m", FAST, "tests"))
+
+
+def test(tally: Tally) -> None:
+    """Run everything that `make test` promises, building beside the tests that need no cluster."""
+    builds = subprocess.Popen(
+        [PY, "-m", "local", "build"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    check(tally)
+    say("builds (started beside the checks)")
+    start = time.monotonic()
+    tally.add("builds", time.monotonic() - start, builds.wait() == 0)
+    run(tally, "API server and real servers", pytest("-m", "(rig or servers) and not soak", "tests"))
+    try:
+        if run(tally, "local cluster", [PY, "-m", "local", "up"]) and run(tally, "images", [PY, "-m", "local", "images"]):
+            run(tally, "scenarios on the cluster", pytest("-m", "cluster and not soak", "tests"))
+            run(tally, "demo", [PY, "-m", "examples.demo", "--plain"])
+    finally:
+        run(tally, "cluster taken down", [PY, "-m", "local", "down"])
+
+
+def soak(tally: Tally) -> None:
+    """Run the exhaustive forms."""
+    if run(tally, "local cluster", [PY, "-m", "local", "up"]) and run(tally, "images", [PY, "-m", "local", "images"]):
+        run(tally, "soak", pytest("-m", "soak", "tests"))
+
+
+def report(tally: Tally) -> None:
+    """Print the parts by time and the closing line."""
+    say("parts")
+    for part, seconds, ok in sorted(tally.parts, key=lambda p: -p[1]):
+        print(f"   {minutes(seconds):>6}  {'ok    ' if ok else 'FAILED'}  {part}")
+    print(f"\n{tally.passed} passed, {tally.failed} failed", flush=True)
+
+
+def main() -> int:
+    """Run one of the three forms."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("form", choices=["check", "test", "soak"])
+    tally = Tally()
+    {"check": check, "test": test, "soak": soak}[parser.parse_args().form](tally)
+    report(tally)
+    return 0 if all(ok for _, _, ok in tally.parts) and tally.failed == 0 else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
