@@ -107,7 +107,9 @@ def test(tally: Tally) -> None:
     tally.add("builds", time.monotonic() - start, builds.wait() == 0)
     run(tally, "API server and real servers", pytest("-m", "(rig or servers) and not soak", "tests"))
     try:
-        if run(tally, "local cluster", [PY, "-m", "local", "up"]) and run(tally, "images", [PY, "-m", "local", "images"]):
+        if run(tally, "local cluster", [PY, "-m", "local", "up"]) and run(
+            tally, "images", [PY, "-m", "local", "images"]
+        ):
             run(tally, "scenarios on the cluster", pytest("-m", "cluster and not soak", "tests"))
             run(tally, "demo", [PY, "-m", "examples.demo", "--plain"])
     finally:

@@ -66,7 +66,8 @@ def ns(request: pytest.FixtureRequest, system: Cluster, store: dict[str, str]) -
     setup = {
         **os.environ, **system.env, **store, "TRAINYARD_SETUP_NAMESPACES": name,
         "TRAINYARD_SETUP_RELEASE_NAMESPACE": SYSTEM, "TRAINYARD_SETUP_MYSQL_SECRET": "trainyard-mysql",
-        "TRAINYARD_SETUP_STORE_SECRET": "trainyard-minio", "TRAINYARD_SETUP_OPERATOR_SECRET": "trainyard-operator-store",
+        "TRAINYARD_SETUP_STORE_SECRET": "trainyard-minio",
+        "TRAINYARD_SETUP_OPERATOR_SECRET": "trainyard-operator-store",
     }  # fmt: skip
     subprocess.run([sys.executable, "-m", "trainyard.setup", "store"], env=setup, check=True, capture_output=True)
     yield Cluster(system.env, name)
