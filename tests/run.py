@@ -96,6 +96,12 @@ def check(tally: Tally) -> None:
     run(tally, "fast tests", pytest("-m", FAST, "tests"))
 
 
+def cluster(tally: Tally) -> bool:
+    """Bring the local cluster and the images up; False where that failed."""
+    up = run(tally, "local cluster", [PY, "-m", "local", "up"])
+    return up and run(tally, "images", [PY, "-m", "local", "images"])
+
+
 def test(tally: Tally) -> None:
     """Run everything that `make test` promises, building beside the tests that need no cluster."""
     builds = subprocess.Popen(
@@ -118,7 +124,7 @@ def test(tally: Tally) -> None:
 
 def soak(tally: Tally) -> None:
     """Run the exhaustive forms."""
-    if run(tally, "local cluster", [PY, "-m", "local", "up"]) and run(tally, "images", [PY, "-m", "local", "images"]):
+    if cluster(tally):
         run(tally, "soak", pytest("-m", "soak", "tests"))
 
 
