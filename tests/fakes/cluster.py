@@ -21,9 +21,9 @@ from trainyard.systems.cluster.port import AlreadyExists, Conflict, Invalid, Kin
 Verb = Literal["get", "list", "create", "apply", "patch", "status", "delete"]
 Stored = dict[str, Any]
 
-WITHOUT_STATUS = {port.CONTROLLER_REVISION, port.SECRET, port.EVENT}
+WITHOUT_STATUS = {port.CONTROLLER_REVISION, port.SECRET, port.EVENT, port.LEASE}
 # Kinds whose other fields have no generation on the real server.
-WITHOUT_GENERATION = {port.CONTROLLER_REVISION, port.SECRET, port.EVENT, port.SERVICE, port.VOLUME_CLAIM}
+WITHOUT_GENERATION = {*WITHOUT_STATUS, port.SERVICE, port.VOLUME_CLAIM}
 IMMUTABLE: Mapping[Kind, tuple[merging.Path, ...]] = {
     port.CONTROLLER_REVISION: (("data",),),
     port.DEPLOYMENT: (("spec", "selector"),),

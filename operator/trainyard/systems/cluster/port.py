@@ -44,13 +44,14 @@ SECRET = Kind("", "v1", "Secret", "secrets")
 EVENT = Kind("", "v1", "Event", "events")
 VOLUME_CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 JOB = Kind("batch", "v1", "Job", "jobs")
+LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 
 KINDS: Mapping[tuple[str, str], Kind] = {
     (k.api_version, k.kind): k
     for k in (
         TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT, CONTROLLER_REVISION, DEPLOYMENT, SERVICE, POD, SECRET,
-        EVENT, VOLUME_CLAIM, JOB, HTTP_ROUTE,
+        EVENT, VOLUME_CLAIM, JOB, HTTP_ROUTE, LEASE,
     )
 }  # fmt: skip
 
