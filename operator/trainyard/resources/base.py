@@ -10,24 +10,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-DNS1035 = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
-
-Name = Annotated[str, StringConstraints(pattern=DNS1035, min_length=1, max_length=47)]
-ShortName = Annotated[str, StringConstraints(pattern=DNS1035, min_length=1, max_length=32)]
-# A parameter's or a metric's name: what a programming language takes as an identifier, dots and dashes allowed.
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?$", max_length=63)]
-Text = Annotated[str, StringConstraints(max_length=1024)]
-Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
-Decimal = Annotated[str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,12})?$", max_length=32)]
-Uri = Annotated[str, StringConstraints(pattern=r"^s3://[a-z0-9][-.a-z0-9]*/", max_length=1024)]
-Image = Annotated[str, StringConstraints(min_length=1, max_length=512)]
-Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=40)]
-Seconds = Annotated[int, Field(ge=0, le=31_536_000)]
-Quantity = Annotated[int | str, Field(json_schema_extra={"x-kubernetes-int-or-string": True})]
-
 
 def rules(*pairs: tuple[str, str]) -> dict[str, Any]:
-    """Return CEL rules for a model's `json_schema_extra`: (rule, the sentence a user reads)."""
+    """Return CEL rules for a `json_schema_extra`: (rule, the sentence a user reads)."""
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in pairs]}
 
 
@@ -35,6 +20,57 @@ def exactly_one(*fields: str) -> tuple[str, str]:
     """Return the CEL rule of a union: exactly one of these fields is set."""
     count = " + ".join(f"(has(self.{f}) ? 1 : 0)" for f in fields)
     return f"{count} == 1", f"set exactly one of: {', '.join(fields)}"
+
+
+def ordered(low: str, high: str) -> tuple[str, str]:
+    """Return the CEL rule that a lower bound is not above the upper one; both are decimals."""
+    return (
+        f"!has(self.{low}) || !has(self.{high}) || double(self.{low}) <= double(self.{high})",
+        f"{low} is greater than {high}: no value can pass",
+    )
+
+
+def map_by(key: str) -> dict[str, Any]:
+    """Return the words that make a list unique by a field of its items."""
+    return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
+
+
+# Service names are DNS-1035, and labels end at 63: children add `-<attempt>-pub` or `-<hash10>`.
+DNS1035 = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
+DNS1123 = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+MAX_NAME = 47
+MAX_PIPELINE_NAME = 32
+
+Name = Annotated[str, StringConstraints(pattern=DNS1035, min_length=1, max_length=MAX_NAME)]
+ShortName = Annotated[str, StringConstraints(pattern=DNS1035, min_length=1, max_length=MAX_PIPELINE_NAME)]
+# The name of an object that is not ours.
+ObjectName = Annotated[str, StringConstraints(pattern=DNS1123, min_length=1, max_length=253)]
+# A parameter's or a metric's name: what a programming language takes as an identifier, dots and dashes allowed.
+Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?$", max_length=63)]
+Text = Annotated[str, StringConstraints(max_length=1024)]
+Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
+Decimal = Annotated[str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,12})?$", max_length=32)]
+Uri = Annotated[
+    str,
+    StringConstraints(pattern=r"^s3://[a-z0-9][-.a-z0-9]*/", max_length=1024),
+    Field(
+        json_schema_extra=rules(("!self.contains('/../') && !self.endsWith('/..')", "a URI may not climb up with .."))
+    ),
+]
+Image = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", min_length=1, max_length=512)]
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=40)]
+Seconds = Annotated[int, Field(ge=0, le=31_536_000)]
+# As Kubernetes writes quantities (apimachinery, resource.Quantity), without negative ones.
+Quantity = Annotated[
+    Annotated[int, Field(ge=0)]
+    | Annotated[
+        str,
+        StringConstraints(
+            pattern=r"^([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]+)?$", max_length=32
+        ),
+    ],
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+]
 
 
 class Model(BaseModel):
@@ -63,11 +99,8 @@ def _bounded(value: Mapping[str, str]) -> Mapping[str, str]:
     return value
 
 
-StringMap = Annotated[
-    dict[str, Annotated[str, StringConstraints(max_length=253)]],
-    AfterValidator(_bounded),
-    Field(json_schema_extra={"maxProperties": 32}),
-]
+LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
+LabelMap = Annotated[dict[str, LabelValue], AfterValidator(_bounded), Field(json_schema_extra={"maxProperties": 32})]
 
 
 class ObjectMeta(BaseModel):

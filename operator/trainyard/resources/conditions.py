@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from trainyard.resources.base import StatusModel, Timestamp
+from trainyard.resources.base import StatusModel, Timestamp, map_by
 
 
 class Condition(StatusModel):
@@ -30,7 +30,7 @@ Conditions = Annotated[
     tuple[Condition, ...],
     Field(
         max_length=32,
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+        json_schema_extra=map_by("type"),
     ),
 ]
 

@@ -14,6 +14,8 @@ from trainyard.resources.base import (
     Timestamp,
     Uri,
     Word,
+    map_by,
+    ordered,
     rules,
 )
 from trainyard.resources.conditions import Conditions
@@ -25,7 +27,9 @@ class MetricRule(Model):
     """A metric of the manifest and its bounds, both inclusive."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(("has(self.min) || has(self.max)", "a metric rule needs min or max"))
+        json_schema_extra=rules(
+            ("has(self.min) || has(self.max)", "a metric rule needs min or max"), ordered("min", "max")
+        )
     )
 
     name: Word = Field(description="The metric's name in the manifest.")
@@ -40,7 +44,7 @@ class Evaluation(Model):
         tuple[MetricRule, ...],
         Field(
             max_length=50,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            json_schema_extra=map_by("name"),
         ),
     ] = Field(default=(), description="Every rule must pass.")
     no_rules: Literal["Accept", "Reject"] = Field(
@@ -51,7 +55,10 @@ class Evaluation(Model):
 class Artifact(Model):
     """The model's bytes."""
 
-    uri: Uri = Field(description="The folder that holds manifest.json; below s3://<bucket>/<namespace>/.")
+    uri: Uri = Field(
+        description="The folder that holds manifest.json, with a / at the end; below s3://<bucket>/<namespace>/.",
+        json_schema_extra=rules(("self.endsWith('/')", "the URI of an artifact is a folder: end it with /")),
+    )
     digest: Digest = Field(description="SHA-256 over the manifest's sorted (path, size, SHA-256) list.")
     format: FORMATS = Field(default="SavedModel", description="What the files are.")
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
-from trainyard.resources.base import Image, Model, Quantity, StringMap, Text, rules
+from trainyard.resources.base import Image, LabelMap, LabelValue, Model, ObjectName, Quantity, map_by, rules
 
 Argument = Annotated[str, StringConstraints(max_length=4096)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
@@ -14,22 +14,21 @@ Quantities = Annotated[dict[str, Quantity], Field(json_schema_extra={"maxPropert
 class SecretKey(Model):
     """A key of a Secret that its owner labelled `trainyard.dev/usable-by-pods: "true"`."""
 
-    name: Annotated[str, StringConstraints(max_length=253)] = Field(description="The Secret's name.")
-    key: Annotated[str, StringConstraints(max_length=253)] = Field(description="The key in it.")
+    name: ObjectName = Field(description="The Secret's name.")
+    key: Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", max_length=253)] = Field(
+        description="The key in it."
+    )
 
 
 class EnvVar(Model):
     """One environment variable of the container."""
 
-    model_config = {
-        "json_schema_extra": rules(
+    model_config = ConfigDict(
+        json_schema_extra=rules(
             ("!(has(self.value) && has(self.secretKeyRef))", "set value or secretKeyRef, not both"),
-            (
-                "!self.name.startsWith('TRAINYARD_')",
-                "names that begin with TRAINYARD_ are the operator's own",
-            ),
+            ("!self.name.startsWith('TRAINYARD_')", "names that begin with TRAINYARD_ are the operator's own"),
         )
-    }
+    )
 
     name: EnvName = Field(description="The variable's name; TRAINYARD_ names are the operator's own.")
     value: Annotated[str, StringConstraints(max_length=4096)] | None = Field(
@@ -42,6 +41,16 @@ class EnvVar(Model):
 
 class Resources(Model):
     """CPU and memory, and what else the node counts. Accelerators have a field of their own."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || "
+                "quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",
+                "a request is greater than its limit",
+            )
+        )
+    )
 
     requests: Quantities = Field(default_factory=dict, description="What the scheduler sets aside.")
     limits: Quantities = Field(default_factory=dict, description="What the kernel enforces.")
@@ -63,9 +72,25 @@ class Accelerator(Model):
 class Toleration(Model):
     """As in a pod."""
 
-    key: Annotated[str, StringConstraints(max_length=316)] | None = Field(default=None, description="Taint key.")
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            ("has(self.key) || self.operator == 'Exists'", "a toleration without key needs operator Exists"),
+            ("self.operator != 'Exists' || !has(self.value)", "a toleration with operator Exists takes no value"),
+            (
+                "!has(self.tolerationSeconds) || (has(self.effect) && self.effect == 'NoExecute')",
+                "tolerationSeconds needs effect NoExecute",
+            ),
+        )
+    )
+
+    key: (
+        Annotated[
+            str, StringConstraints(pattern=r"^([-a-z0-9.]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=316)
+        ]
+        | None
+    ) = Field(default=None, description="The taint's key; every taint where left out.")
     operator: Literal["Exists", "Equal"] = Field(default="Equal", description="How key and value are compared.")
-    value: Annotated[str, StringConstraints(max_length=63)] | None = Field(default=None, description="Taint value.")
+    value: LabelValue | None = Field(default=None, description="The taint's value.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
         default=None, description="Which effect is tolerated; all where left out."
     )
@@ -78,16 +103,12 @@ class Compute(Model):
     """Where pods run."""
 
     accelerator: Accelerator | None = Field(default=None, description="A device per pod; none where left out.")
-    node_selector: StringMap = Field(default_factory=dict, description="Labels that the node must carry.")
+    node_selector: LabelMap = Field(default_factory=dict, description="Labels that the node must carry.")
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
         default=(), description="Taints that the pods bear."
     )
-    runtime_class_name: Annotated[str, StringConstraints(max_length=253)] | None = Field(
-        default=None, description="The RuntimeClass, for example nvidia."
-    )
-    priority_class_name: Annotated[str, StringConstraints(max_length=253)] | None = Field(
-        default=None, description="The PriorityClass."
-    )
+    runtime_class_name: ObjectName | None = Field(default=None, description="The RuntimeClass, for example nvidia.")
+    priority_class_name: ObjectName | None = Field(default=None, description="The PriorityClass.")
 
 
 class Container(Model):
@@ -104,10 +125,7 @@ class Container(Model):
         tuple[EnvVar, ...],
         Field(
             max_length=100,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            json_schema_extra=map_by("name"),
         ),
     ] = Field(default=(), description="Environment variables, beside those of docs/contracts.md.")
     resources: Resources = Field(default_factory=Resources, description="CPU and memory.")
-
-
-Description = Annotated[Text, Field(default="", description="A sentence for people.")]

@@ -5,16 +5,21 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from trainyard.resources.base import (
+    DNS1123,
     Decimal,
     Digest,
     Image,
     Model,
     Name,
+    ObjectName,
     Resource,
     Seconds,
     StatusModel,
     Timestamp,
+    Word,
     exactly_one,
+    map_by,
+    ordered,
     rules,
 )
 from trainyard.resources.conditions import Conditions
@@ -51,13 +56,22 @@ class VersionSource(Model):
 class Serving(Model):
     """The pods that serve. Any change but `replicas` is a new revision and climbs the ladder."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.progressDeadlineSeconds > self.minReadySeconds",
+                "progressDeadlineSeconds must be greater than minReadySeconds, or no pod is ever available in time",
+            )
+        )
+    )
+
     runtime: Literal["TensorFlow"] = Field(default="TensorFlow", description="The stock model server.")
     image: Image | None = Field(default=None, description="Another server image with the same contract.")
     env: Annotated[
         tuple[EnvVar, ...],
         Field(
             max_length=100,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            json_schema_extra=map_by("name"),
         ),
     ] = Field(default=(), description="Environment variables of the server.")
     replicas: int = Field(default=1, ge=1, le=1000, description="Pods of the stable revision.")
@@ -72,13 +86,11 @@ class Serving(Model):
 class ParentRef(Model):
     """The Gateway that traffic comes from; it consents by its own allowedRoutes."""
 
-    namespace: Annotated[str, StringConstraints(max_length=63)] | None = Field(
+    namespace: Annotated[str, StringConstraints(pattern=DNS1123, min_length=1, max_length=63)] | None = Field(
         default=None, description="The Gateway's namespace; the Rollout's own where left out."
     )
-    name: Annotated[str, StringConstraints(max_length=253)] = Field(description="The Gateway's name.")
-    section_name: Annotated[str, StringConstraints(max_length=253)] | None = Field(
-        default=None, description="One listener of it; all where left out."
-    )
+    name: ObjectName = Field(description="The Gateway's name.")
+    section_name: ObjectName | None = Field(default=None, description="One listener of it; all where left out.")
 
 
 class Timeouts(Model):
@@ -89,17 +101,37 @@ class Timeouts(Model):
     )
 
 
+_DISTINCT = rules(
+    (
+        "self.all(a, self.exists_one(b, a.name == b.name && has(a.__namespace__) == has(b.__namespace__) && "
+        "(!has(a.__namespace__) || a.__namespace__ == b.__namespace__) && has(a.sectionName) == has(b.sectionName) && "
+        "(!has(a.sectionName) || a.sectionName == b.sectionName)))",
+        "parentRefs names the same Gateway and listener twice",
+    )
+)
+# What the Gateway API refuses in a path of an HTTPRoute.
+_CLEAN_PATH = rules(
+    (
+        "!['//', '/./', '/../', '%2f', '%2F'].exists(bad, self.contains(bad)) && "
+        "!self.endsWith('/.') && !self.endsWith('/..')",
+        "a path may not contain //, /./, /../ or an escaped slash",
+    )
+)
+
+
 class Traffic(Model):
     """Which requests reach the model."""
 
     parent_refs: Annotated[tuple[ParentRef, ...], Field(min_length=1, max_length=8)] = Field(
-        description="The Gateways that traffic comes from."
+        description="The Gateways that traffic comes from.", json_schema_extra=_DISTINCT
     )
     hostnames: Annotated[tuple[Host, ...], Field(max_length=16)] = Field(
-        default=(), description="Host names; the listener's where left out."
+        default=(),
+        description="Host names; the listener's where left out.",
+        json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     path: Annotated[str, StringConstraints(pattern=r"^/[-A-Za-z0-9/._~%!$&'()*+,;=:@]*$", max_length=512)] = Field(
-        default="/", description="The path prefix."
+        default="/", description="The path prefix.", json_schema_extra=_CLEAN_PATH
     )
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Timeouts of the route.")
 
@@ -175,14 +207,19 @@ class AnalysisMetric(Model):
             exactly_one("builtin", "query"),
             (
                 " || ".join(f"has(self.{f})" for f in _LIMITS),
-                "a metric needs at least one limit: min, max, maxIncrease, maxIncreasePercent, maxDecrease or maxDecreasePercent",
+                f"a metric needs at least one limit: {', '.join(_LIMITS[:-1])} or {_LIMITS[-1]}",
+            ),
+            ordered("min", "max"),
+            (
+                "!has(self.builtin) || self.builtin != 'ErrorRate' || "
+                "((!has(self.min) || (double(self.min) >= 0.0 && double(self.min) <= 1.0)) && "
+                "(!has(self.max) || (double(self.max) >= 0.0 && double(self.max) <= 1.0)))",
+                "ErrorRate is a share between 0 and 1: write 1 percent as 0.01",
             ),
         )
     )
 
-    name: Annotated[str, StringConstraints(min_length=1, max_length=63)] = Field(
-        description="Its name; unique in the list."
-    )
+    name: Word = Field(description="Its name; unique in the list.")
     builtin: Literal["ErrorRate", "LatencyP50", "LatencyP95", "LatencyP99", "Requests"] | None = Field(
         default=None,
         description="ErrorRate (share 0 to 1), a latency quantile (seconds) or Requests (per second) of the server.",
@@ -205,6 +242,15 @@ class AnalysisMetric(Model):
 class Analysis(Model):
     """What is measured while a canary serves."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                "self.maxHoldSeconds >= self.intervalSeconds",
+                "maxHoldSeconds is shorter than intervalSeconds: it would end before the next measurement",
+            )
+        )
+    )
+
     interval_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(default=30, description="How often.")
     window_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
         default=None, description="Over how long; four scrape intervals where left out, and never less."
@@ -224,7 +270,7 @@ class Analysis(Model):
         tuple[AnalysisMetric, ...],
         Field(
             max_length=20,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            json_schema_extra=map_by("name"),
         ),
     ] = Field(default=(), description="What is measured.")
 

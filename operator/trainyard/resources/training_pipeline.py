@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field
 
 from trainyard.resources.base import (
     Digest,
     Model,
     Name,
+    ObjectName,
     Quantity,
     Resource,
     Seconds,
@@ -17,6 +18,7 @@ from trainyard.resources.base import (
     Uri,
     Word,
     exactly_one,
+    map_by,
     rules,
 )
 from trainyard.resources.conditions import Condition, Conditions
@@ -33,8 +35,12 @@ ParameterMap = Annotated[
 class Volume(Model):
     """The PersistentVolumeClaim that a run's pods share."""
 
-    size: Quantity = Field(default="1Gi", description="Its size; data, checkpoints and the model lie on it.")
-    storage_class_name: Annotated[str, StringConstraints(max_length=253)] | None = Field(
+    size: Quantity = Field(
+        default="1Gi",
+        description="Its size; data, checkpoints and the model lie on it.",
+        json_schema_extra=rules(("quantity(string(self)).isGreaterThan(quantity('0'))", "a volume needs a size")),
+    )
+    storage_class_name: ObjectName | None = Field(
         default=None, description="The StorageClass; the cluster's default where left out."
     )
 
@@ -77,7 +83,7 @@ class Data(Model):
         tuple[Dataset, ...],
         Field(
             max_length=32,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            json_schema_extra=map_by("name"),
         ),
     ] = Field(default=(), description="What is fetched before the training starts.")
 
@@ -106,7 +112,7 @@ class TrainingPipelineSpec(Model):
         tuple[Parameter, ...],
         Field(
             max_length=100,
-            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            json_schema_extra=map_by("name"),
         ),
     ] = Field(default=(), description="Typed parameters with defaults.")
     data: Data = Field(default_factory=Data, description="Datasets.")

@@ -8,6 +8,9 @@ from trainyard.resources.base import Digest, Model, Name, Resource, StatusModel,
 from trainyard.resources.conditions import Conditions
 from trainyard.resources.training_pipeline import ParameterMap
 
+_FIXED = "a TrainingRun is immutable but for cancel: create another"
+_SAME = rules(("self == oldSelf", _FIXED))
+
 
 class Trigger(Model):
     """Why the run exists."""
@@ -33,23 +36,27 @@ class TrainingRunSpec(Model):
 
     model_config = ConfigDict(
         json_schema_extra=rules(
-            (
-                "self.pipeline == oldSelf.pipeline && has(self.revision) == has(oldSelf.revision) && (!has(self.revision) || self.revision == oldSelf.revision) && self.trigger == oldSelf.trigger && has(self.parameters) == has(oldSelf.parameters) && self.description == oldSelf.description && self.experiment == oldSelf.experiment",
-                "a TrainingRun is immutable but for cancel: create another",
+            *(
+                (f"has(self.{f}) == has(oldSelf.{f})", f"{f}: {_FIXED}")
+                for f in ("revision", "description", "experiment", "parameters")
             ),
             ("self.cancel || !oldSelf.cancel", "cancel cannot be taken back: create another TrainingRun"),
         )
     )
 
-    pipeline: Name = Field(description="The TrainingPipeline.")
+    pipeline: Name = Field(description="The TrainingPipeline.", json_schema_extra=_SAME)
     revision: Name | None = Field(
-        default=None, description="The pipeline's ControllerRevision to run; the present one where left out."
+        default=None,
+        description="The pipeline's ControllerRevision to run; the present one where left out.",
+        json_schema_extra=_SAME,
     )
-    trigger: Trigger = Field(default_factory=Trigger, description="Why the run exists.")
-    parameters: ParameterMap = Field(default_factory=dict, description="Values for the pipeline's parameters.")
-    description: Text = Field(default="", description="A sentence for people.")
+    trigger: Trigger = Field(default_factory=Trigger, description="Why the run exists.", json_schema_extra=_SAME)
+    parameters: ParameterMap = Field(
+        default_factory=dict, description="Values for the pipeline's parameters.", json_schema_extra=_SAME
+    )
+    description: Text = Field(default="", description="A sentence for people.", json_schema_extra=_SAME)
     experiment: Annotated[str, StringConstraints(max_length=63)] = Field(
-        default="", description="A word that groups runs."
+        default="", description="A word that groups runs.", json_schema_extra=_SAME
     )
     cancel: bool = Field(default=False, description="Stop the run and free what it holds. One-way.")
 
