@@ -1,6 +1,6 @@
 """The object store (any S3): what the operator and the courier read and write there.
 
-URIs are `s3://<bucket>/<key>`. The client is on obstore; the fake is a dict.
+URIs are `s3://<bucket>/<key>`; a malformed one raises ValueError. The client is on obstore; the fake is a dict.
 """
 
 import hashlib
@@ -14,6 +14,10 @@ MANIFEST = "manifest.json"
 
 class ArtifactError(Exception):
     """The store did not answer, or refused; nothing is known about the object."""
+
+
+class ObjectMissing(ArtifactError):
+    """The store answered: there is no such object. Raised by `stream` only; `read` returns None."""
 
 
 class ObjectInfo(NamedTuple):
@@ -87,7 +91,7 @@ class Artifacts(Protocol):
         ...
 
     def stream(self, uri: str) -> AsyncIterator[bytes]:
-        """Yield an object's bytes in chunks."""
+        """Yield an object's bytes in chunks. Raises ObjectMissing where there is none."""
         ...
 
     async def list(self, prefix: str) -> tuple[ObjectInfo, ...]:
