@@ -22,7 +22,7 @@ def normalised(value: Any) -> Any:
     """Return a value in which absent and empty are the same: no None, no empty map or list as a field."""
     if isinstance(value, Mapping):
         fields = {key: normalised(inner) for key, inner in value.items()}
-        return {key: inner for key, inner in fields.items() if inner not in (None, {}, [])}
+        return {key: inner for key, inner in fields.items() if not _is_empty(inner)}
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [normalised(item) for item in value]
     return value
@@ -33,14 +33,18 @@ def difference(live: Any, wanted: Status) -> dict[str, Any]:
 
     What the live map has and the wanted one lacks is set to null.
     """
-    now, then = live if isinstance(live, Mapping) else {}, normalised(wanted)
-    patch: dict[str, Any] = {key: None for key in normalised(now) if key not in then}
-    for key, value in then.items():
-        before = now.get(key)
-        if normalised(before) == value:
+    now, then = normalised(live if isinstance(live, Mapping) else {}), normalised(wanted)
+    patch: dict[str, Any] = {key: None for key in now if key not in then}
+    for key in then:
+        before, value = now.get(key), wanted[key]
+        if before == then[key]:
             continue
         patch[key] = difference(before, value) if isinstance(value, Mapping) and before else value
     return patch
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, Mapping | list) and not value)
 
 
 def waiting_rows(status: Status) -> list[dict[str, Any]]:
