@@ -110,10 +110,11 @@ def envoy(state: Path) -> list[str]:
     subprocess.run(command, check=True, capture_output=True)
     return [
         str(builds.wheel_program("envoy")),
-        f"--config-path={bootstrap}",
-        "--service-cluster=trainyard",
-        f"--service-node={addresses.NODE}",
-        "--concurrency=2",
+        # Envoy's parser takes no `--name=value`.
+        *("--config-path", str(bootstrap)),
+        *("--service-cluster", "trainyard"),
+        *("--service-node", addresses.NODE),
+        *("--concurrency", "2"),
+        *("--log-level", "warn"),
         "--disable-hot-restart",
-        "--log-level=warn",
     ]
