@@ -50,12 +50,13 @@ Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]([-A-Za-z0-9_.]*[A-Z
 Text = Annotated[str, StringConstraints(max_length=1024)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 Decimal = Annotated[str, StringConstraints(pattern=r"^-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,12})?$", max_length=32)]
-Uri = Annotated[
+_BUCKET = StringConstraints(pattern=r"^s3://[a-z0-9][-.a-z0-9]*/", max_length=1024)
+_NO_CLIMBING = ("!self.contains('/../') && !self.endsWith('/..')", "a URI may not climb up with ..")
+Uri = Annotated[str, _BUCKET, Field(json_schema_extra=rules(_NO_CLIMBING))]
+FolderUri = Annotated[
     str,
-    StringConstraints(pattern=r"^s3://[a-z0-9][-.a-z0-9]*/", max_length=1024),
-    Field(
-        json_schema_extra=rules(("!self.contains('/../') && !self.endsWith('/..')", "a URI may not climb up with .."))
-    ),
+    _BUCKET,
+    Field(json_schema_extra=rules(_NO_CLIMBING, ("self.endsWith('/')", "this URI is a folder: end it with /"))),
 ]
 Image = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", min_length=1, max_length=512)]
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=40)]

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from trainyard.resources.base import (
     Decimal,
     Digest,
+    FolderUri,
     Model,
     Name,
     Resource,
@@ -55,9 +56,8 @@ class Evaluation(Model):
 class Artifact(Model):
     """The model's bytes."""
 
-    uri: Uri = Field(
-        description="The folder that holds manifest.json, with a / at the end; below s3://<bucket>/<namespace>/.",
-        json_schema_extra=rules(("self.endsWith('/')", "the URI of an artifact is a folder: end it with /")),
+    uri: FolderUri = Field(
+        description="The folder that holds manifest.json, with a / at the end; below s3://<bucket>/<namespace>/."
     )
     digest: Digest = Field(description="SHA-256 over the manifest's sorted (path, size, SHA-256) list.")
     format: FORMATS = Field(default="SavedModel", description="What the files are.")

@@ -1,0 +1,241 @@
+"""Wrong manifests are refused by the API server, with the field and a sentence. One row a rule."""
+
+import copy
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.rig.kinds import Api, Refused, changed, full
+
+pytestmark = pytest.mark.rig
+
+TEMPLATE = "spec.engine.job.template"
+SERVING = "spec.target.kubernetes.serving"
+TRAFFIC = "spec.target.kubernetes.traffic"
+STEPS = "spec.strategy.canary.steps"
+METRIC = "spec.analysis.metrics"
+HUGE = "x" * 1_000_000
+SAME_PARENT = {"name": "public", "sectionName": "http", "namespace": "gateways"}
+DIGEST = "sha256:" + "0" * 64
+
+
+# (path, wrong value, words of the sentence[, field that is named where it is not the path])
+Row = tuple[str, Any, str] | tuple[str, Any, str, str]
+
+PIPELINE: list[Row] = [
+    ("metadata.name", "a" * 33, "at most 32 characters"),
+    ("metadata.name", "1st", "must begin with a lower case letter"),
+    ("metadata.name", "a.b", "must begin with a lower case letter"),
+    ("spec", None, "Required value"),
+    ("spec.model", None, "Required value"),
+    ("spec.model", "Churn", "should match"),
+    ("spec.model", 7, "must be of type string"),
+    ("spec.modell", "churn", "unknown field"),
+    ("spec.engine", {}, "set exactly one of: job"),
+    ("spec.engine.kubeflow", {}, "unknown field"),
+    ("spec.schedules", [], "unknown field"),
+    (f"{TEMPLATE}.image", "", "at least 1 chars"),
+    (f"{TEMPLATE}.image", "a b", "should match"),
+    (f"{TEMPLATE}.hostNetwork", True, "unknown field"),
+    (f"{TEMPLATE}.securityContext", {"privileged": True}, "unknown field"),
+    (f"{TEMPLATE}.volumeMounts", [], "unknown field"),
+    ("spec.engine.job.serviceAccountName", "admin", "unknown field"),
+    (f"{TEMPLATE}.env.0.name", "TRAINYARD_RUN", "operator's own", f"{TEMPLATE}.env[0]"),
+    (f"{TEMPLATE}.env.0.name", "A-B", "should match"),
+    (f"{TEMPLATE}.env.1.value", "x", "not both", f"{TEMPLATE}.env[1]"),
+    (f"{TEMPLATE}.env.1.name", "LEVEL", "Duplicate value", f"{TEMPLATE}.env[1]"),
+    (f"{TEMPLATE}.env.0.valueFrom", {}, "unknown field"),
+    (f"{TEMPLATE}.args", ["x"] * 300, "at most 256 items"),
+    (f"{TEMPLATE}.args.0", HUGE, "more than 4096"),
+    (f"{TEMPLATE}.resources.requests.cpu", 3, "greater than its limit", f"{TEMPLATE}.resources"),
+    (f"{TEMPLATE}.resources.limits.cpu", "two", "should match", f"{TEMPLATE}.resources.limits"),
+    (f"{TEMPLATE}.resources.limits.cpu", -1, "greater than or equal to 0", f"{TEMPLATE}.resources.limits"),
+    ("spec.engine.job.volume.size", "0", "needs a size"),
+    ("spec.parameters.1.name", "epochs", "Duplicate value", "spec.parameters[1]"),
+    ("spec.parameters.0.type", "Int", "Unsupported value"),
+    ("spec.data.datasets.1.name", "train", "Duplicate value", "spec.data.datasets[1]"),
+    ("spec.data.datasets.0.uri", "http://169.254.169.254/", "should match"),
+    ("spec.data.datasets.0.uri", "s3://a/b/../../c/", "may not climb"),
+    ("spec.compute.accelerator.count", 0, "greater than or equal to 1"),
+    ("spec.compute.accelerator.resource", "gpu", "should match"),
+    ("spec.compute.nodeSelector.pool", "a b", "should match"),
+    ("spec.compute.nodeName", "node-1", "unknown field"),
+    ("spec.compute.tolerations.0.key", None, "without key needs operator Exists", "spec.compute.tolerations[0]"),
+    ("spec.compute.tolerations.0.operator", "Exists", "takes no value", "spec.compute.tolerations[0]"),
+    ("spec.compute.tolerations.0.effect", "NoSchedule", "needs effect NoExecute", "spec.compute.tolerations[0]"),
+    ("spec.evaluation.metrics.0", {"name": "auc"}, "needs min or max"),
+    ("spec.evaluation.metrics.0.min", "1.01", "min is greater than max", "spec.evaluation.metrics[0]"),
+    ("spec.evaluation.metrics.0.min", "80%", "should match"),
+    ("spec.evaluation.metrics.0.min", 0.8, "must be of type string"),
+    ("spec.concurrency", "Sometimes", "Unsupported value"),
+    ("spec.timeoutSeconds", 0, "greater than or equal to 1"),
+    ("spec.timeoutSeconds", 10**15, "less than or equal to 31536000"),
+    ("spec.timeoutSeconds", "1h", "must be of type integer"),
+    ("spec.timeoutSeconds", 1.5, "must be of type integer"),
+    ("spec.history.failed", 0, "greater than or equal to 1"),
+    ("spec.suspend", "yes", "must be of type boolean"),
+    ("metadata.annotations", {"a": HUGE}, "Too long"),
+]  # fmt: skip
+
+RUN: list[Row] = [
+    ("metadata.name", "a" * 48, "at most 47 characters"),
+    ("metadata.name", "a-", "must"),
+    ("spec.pipeline", "other/churn", "should match"),
+    ("spec.trigger.inputsDigest", None, "type Change needs inputsDigest", "spec.trigger"),
+    ("spec.trigger.inputsDigest", "sha256:0", "should match"),
+    ("spec.trigger.type", "Schedule", "Unsupported value"),
+    ("spec.parameters", [1], "must be of type object"),
+    ("spec.parameters", {f"p{i}": 1 for i in range(101)}, "at most 100"),
+    ("spec.description", HUGE, "more than 1024"),
+]
+
+VERSION: list[Row] = [
+    ("metadata.name", "a" * 48, "at most 47 characters"),
+    ("spec.artifact.uri", "s3://trainyard/default/churn", "end it with /"),
+    ("spec.artifact.uri", "s3://trainyard/a/../b/", "may not climb"),
+    ("spec.artifact.uri", "https://example.com/", "should match"),
+    ("spec.artifact.digest", "md5:0", "should match"),
+    ("spec.artifact.format", "Pickle", "Unsupported value"),
+    ("spec.createdAt", "yesterday", "must be of type date-time"),
+    ("spec.createdAt", None, "Required value"),
+    ("spec.metrics", {f"m{i}": "1" for i in range(101)}, "at most 100"),
+    ("spec.metrics.auc", "NaN", "should match"),
+    ("spec.evaluation.metrics.0.max", "0.1", "min is greater than max", "spec.evaluation.metrics[0]"),
+]  # fmt: skip
+
+ROLLOUT: list[Row] = [
+    ("metadata.name", "a" * 48, "at most 47 characters"),
+    ("spec.version", {}, "set exactly one of: name, latest"),
+    ("spec.version.latest", {}, "set exactly one of: name, latest", "spec.version"),
+    ("spec.version.name", "../churn", "should match"),
+    ("spec.target", {}, "set exactly one of: kubernetes"),
+    ("spec.target.vertexAI", {}, "unknown field"),
+    ("spec.strategy", {}, "set exactly one of: canary"),
+    (f"{SERVING}.runtime", "Triton", "Unsupported value"),
+    (f"{SERVING}.replicas", 0, "greater than or equal to 1"),
+    (f"{SERVING}.replicas", 10**30, "", "spec"),
+    (f"{SERVING}.minReadySeconds", 300, "must be greater than minReadySeconds", SERVING),
+    (f"{SERVING}.env.0.name", "TRAINYARD_MODEL", "operator's own", f"{SERVING}.env[0]"),
+    (f"{SERVING}.resources.requests.memory", "2Gi", "greater than its limit", f"{SERVING}.resources"),
+    (f"{TRAFFIC}.parentRefs", [], "at least 1 items"),
+    (f"{TRAFFIC}.parentRefs", [{"name": "a"}, {"name": "a"}], "same Gateway and listener twice"),
+    (f"{TRAFFIC}.parentRefs.1", SAME_PARENT, "twice", f"{TRAFFIC}.parentRefs"),
+    (f"{TRAFFIC}.parentRefs.0.name", "A b", "should match"),
+    (f"{TRAFFIC}.hostnames.0", "Example.com", "should match"),
+    (f"{TRAFFIC}.hostnames.0", "models.example.com", "Duplicate value", f"{TRAFFIC}.hostnames[1]"),
+    (f"{TRAFFIC}.path", "churn", "should match"),
+    (f"{TRAFFIC}.path", "/a/../b", "may not contain"),
+    (f"{TRAFFIC}.path", "/a//b", "may not contain"),
+    (f"{TRAFFIC}.timeouts.requestSeconds", 0, "greater than or equal to 1"),
+    (f"{STEPS}.0.setWeight", 101, "less than or equal to 100"),
+    (f"{STEPS}.0.setWeight", -1, "greater than or equal to 0"),
+    (f"{STEPS}.0.setWeight", "5%", "must be of type integer"),
+    (f"{STEPS}.0.pause", {}, "set exactly one of: setWeight, pause", f"{STEPS}[0]"),
+    (f"{STEPS}.0", {}, "set exactly one of: setWeight, pause"),
+    (f"{STEPS}.1.pause.durationSeconds", 0, "greater than or equal to 1"),
+    (STEPS, [{"setWeight": 1}] * 10_000, "at most 100 items"),
+    ("spec.strategy.canary.replicas", {"percent": 5, "count": 1}, "set exactly one of"),
+    ("spec.strategy.canary.replicas.percent", 101, "less than or equal to 100"),
+    (f"{METRIC}.1.name", "errors", "Duplicate value", f"{METRIC}[1]"),
+    (f"{METRIC}.0.name", '"} or vector(1) #', "should match"),
+    (f"{METRIC}.0.query", "vector(1)", "set exactly one of: builtin, query", f"{METRIC}[0]"),
+    (f"{METRIC}.0.builtin", None, "set exactly one of: builtin, query", f"{METRIC}[0]"),
+    (f"{METRIC}.0.builtin", "Vibes", "Unsupported value"),
+    (f"{METRIC}.0", {"name": "errors", "builtin": "ErrorRate"}, "at least one limit"),
+    (f"{METRIC}.0.max", "1e-3", "should match"),
+    (f"{METRIC}.0.max", "1.5", "share between 0 and 1", f"{METRIC}[0]"),
+    (f"{METRIC}.0.min", "0.5", "min is greater than max", f"{METRIC}[0]"),
+    (f"{METRIC}.2.query", HUGE, "more than 4096"),
+    ("spec.analysis.intervalSeconds", 0, "greater than or equal to 1"),
+    ("spec.analysis.maxHoldSeconds", 5, "shorter than intervalSeconds", "spec.analysis"),
+    ("spec.analysis.onNoData", "Promote", "Unsupported value"),
+    ("spec.analysis.prometheus", "http://10.0.0.1", "unknown field"),
+    ("spec.action.kind", "Yolo", "Unsupported value"),
+    ("spec.action.id", None, "Required value"),
+    ("spec.action.revision", "HEAD", "should match"),
+    ("spec.deletionPolicy", "Keep", "Unsupported value"),
+]  # fmt: skip
+
+
+def rows() -> Iterator[Any]:
+    """Yield the rows of all kinds as parameters of pytest."""
+    tables = {"TrainingPipeline": PIPELINE, "TrainingRun": RUN, "ModelVersion": VERSION, "Rollout": ROLLOUT}
+    for kind, table in tables.items():
+        for path, value, words, *field in table:
+            named = field[0] if field else re.sub(r"\.(\d+)", r"[\1]", path)
+            yield pytest.param(kind, path, value, named, words, id=f"{kind} {path} {str(value)[:40]}")
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "field", "words"), rows())
+def test_refused_with_field_and_sentence(kind: str, path: str, value: Any, field: str, words: str, api: Api) -> None:
+    with pytest.raises(Refused) as refusal:
+        api.create(changed(full(kind)[0], path, value), dry=True)
+    assert field in str(refusal.value)
+    assert words in str(refusal.value)
+
+
+RUN_EDITS: list[tuple[dict[str, Any], str]] = [
+    ({"pipeline": "other"}, "spec.pipeline"),
+    ({"revision": "other"}, "spec.revision"),
+    ({"revision": None}, "revision:"),
+    ({"trigger": {"name": "other"}}, "spec.trigger"),
+    ({"parameters": {"epochs": 6}}, "spec.parameters"),
+    ({"parameters": {"extra": {"a": {"b": False}}}}, "spec.parameters"),
+    ({"parameters": {"more": 1}}, "spec.parameters"),
+    ({"parameters": None}, "parameters:"),
+    ({"description": "other"}, "spec.description"),
+    ({"description": None}, "description:"),
+    ({"experiment": "other"}, "spec.experiment"),
+]
+
+
+@pytest.mark.parametrize(("edit", "field"), RUN_EDITS, ids=str)
+def test_a_run_cannot_be_edited(edit: dict[str, Any], field: str, api: Api) -> None:
+    (run,) = full("TrainingRun")
+    api.create(run)
+    try:
+        with pytest.raises(Refused) as refusal:
+            api.patch(run, {"spec": edit})
+    finally:
+        api.delete(run)
+    assert field in str(refusal.value)
+    assert "a TrainingRun is immutable but for cancel" in str(refusal.value)
+
+
+def test_a_run_can_be_cancelled_once_and_for_good(api: Api) -> None:
+    (run,) = full("TrainingRun")
+    api.create(changed(run, "spec.cancel", None))
+    try:
+        cancelled = api.patch(run, {"spec": {"cancel": True}}, dry=False)
+        assert cancelled["spec"]["cancel"] is True
+        for back in (False, None):
+            with pytest.raises(Refused, match="cancel cannot be taken back"):
+                api.patch(run, {"spec": {"cancel": back}})
+        labelled = api.patch(run, {"metadata": {"labels": {"team": "a"}}})
+        assert labelled["metadata"]["labels"] == {"team": "a"}
+    finally:
+        api.delete(run)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [{"model": "other"}, {"artifact": {"digest": DIGEST[:-1] + "1"}}, {"metrics": None}, {"source": {"run": "other"}}],
+    ids=str,
+)
+def test_a_model_version_cannot_be_edited(edit: dict[str, Any], api: Api) -> None:
+    (version,) = full("ModelVersion")
+    api.create(version)
+    try:
+        with pytest.raises(Refused, match="a ModelVersion is immutable"):
+            api.patch(version, {"spec": edit})
+        api.patch(version, {"metadata": {"annotations": {"note": "fine"}}})
+    finally:
+        api.delete(version)
+
+
+def test_every_wrong_row_starts_from_an_accepted_object(api: Api) -> None:
+    for kind in ("TrainingPipeline", "TrainingRun", "ModelVersion", "Rollout"):
+        for obj in full(kind):
+            api.create(copy.deepcopy(obj), dry=True)
