@@ -34,6 +34,7 @@ ANNOTATION_INPUTS_DIGEST = f"{GROUP}/inputs-digest"
 ANNOTATION_STABLE_REVISION = f"{GROUP}/stable-revision"
 ANNOTATION_CANARY_REVISION = f"{GROUP}/canary-revision"
 ANNOTATION_STEP = f"{GROUP}/step"
+ANNOTATION_ORPHANED = f"{GROUP}/orphaned"
 
 # One server-side-apply field manager per kind of ours.
 MANAGER_PIPELINE = "trainyard-trainingpipeline"

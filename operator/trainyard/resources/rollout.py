@@ -342,6 +342,13 @@ class HistoryEntry(StatusModel):
     finished_time: Timestamp = Field(description="When it ended.")
 
 
+class Ending(StatusModel):
+    """How the canary's time ends: decided, and on its way."""
+
+    outcome: Outcome = Field(description="What will stand in the history.")
+    message: Annotated[str, StringConstraints(max_length=512)] = Field(default="", description="Why.")
+
+
 class RolloutStatus(StatusModel):
     """What the operator knows of a rollout."""
 
@@ -361,10 +368,23 @@ class RolloutStatus(StatusModel):
     )
     step: int | None = Field(default=None, description="The step that is running, counted from 0.")
     steps_digest: Digest | None = Field(default=None, description="The steps that `step` counts in.")
+    ladder: Annotated[tuple[Annotated[str, StringConstraints(max_length=32)], ...], Field(max_length=100)] = Field(
+        default=(), description="The steps that `step` counts in, as text."
+    )
+    restarted_from: int | None = Field(
+        default=None, description="The first step that differed when the steps were edited in flight."
+    )
     step_started_time: Timestamp | None = Field(default=None, description="When its weight was set.")
     canary_started_time: Timestamp | None = Field(default=None, description="When this canary began.")
     weightless_since: Timestamp | None = Field(
         default=None, description="Since when the revisions to take down have no weight."
+    )
+    ending: Ending | None = Field(default=None, description="How the canary's time ends, while it is on its way.")
+    unavailable_since: Timestamp | None = Field(
+        default=None, description="Since when the canary is waited for; the progress deadline runs from here."
+    )
+    last_interval: int | None = Field(
+        default=None, description="The last interval of this step in which a failed measurement was counted."
     )
     counted_seconds: int = Field(default=0, description="Seconds of the pause that counted.")
     held_since: Timestamp | None = Field(default=None, description="Since when measurements hold the step.")
