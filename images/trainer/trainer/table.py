@@ -13,6 +13,7 @@ import numpy as np
 from .problems import Problem
 
 Array = np.ndarray[Any, np.dtype[Any]]
+LARGEST = float(np.finfo(np.float32).max)
 LEAST_PER_CLASS = 4  # a row of each class for training and one held out, with room for rounding
 
 
@@ -95,7 +96,7 @@ def _value(file: Path, number: int, name: str, text: str) -> float:
         value = float(text)
     except ValueError as error:
         raise Problem(f"{file.name}, line {number}, column {name!r}: {text[:40]!r} is not a number") from error
-    if not np.isfinite(np.float32(value)):
+    if not abs(value) <= LARGEST:
         raise Problem(f"{file.name}, line {number}, column {name!r}: {text[:40]!r} is not a finite number")
     return value
 
