@@ -16,7 +16,16 @@ from typing import Any, Literal
 
 from tests.fakes import merging
 from trainyard.systems.cluster import port
-from trainyard.systems.cluster.port import AlreadyExists, Conflict, Invalid, Kind, NotFound, Obj, Ref
+from trainyard.systems.cluster.port import (
+    AlreadyExists,
+    Conflict,
+    Invalid,
+    Kind,
+    NotFound,
+    Obj,
+    Ref,
+    Unavailable,
+)
 
 Verb = Literal["get", "list", "create", "apply", "patch", "status", "delete"]
 Stored = dict[str, Any]
@@ -191,7 +200,7 @@ class FakeCluster:
         if ref in self._objects:
             raise AlreadyExists(f"{ref.kind.plural} {ref.name!r} already exists")
         if obj["metadata"].get("resourceVersion"):
-            raise Invalid("resourceVersion should not be set on objects to be created")
+            raise Unavailable("resourceVersion should not be set on objects to be created")  # a 500, really
         return self._store_new(ref, obj)
 
     def _store_new(self, ref: Ref, obj: Obj) -> Stored:

@@ -112,9 +112,7 @@ class Cluster(Protocol):
         """
         ...
 
-    async def patch(
-        self, ref: Ref, body: Obj, *, status: bool = False, resource_version: str | None = None
-    ) -> Obj:
+    async def patch(self, ref: Ref, body: Obj, *, status: bool = False, resource_version: str | None = None) -> Obj:
         """Merge-patch the object, or its status subresource; conditional with a resource_version."""
         ...
 
