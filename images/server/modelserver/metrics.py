@@ -18,7 +18,7 @@ class Metrics:
     """Counters of inference requests, of this process alone."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the package gives it no types
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._requests = Counter(

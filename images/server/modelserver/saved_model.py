@@ -31,7 +31,7 @@ class SavedModel:
         try:
             # The loaded object must live on: the signature holds its variables by weak references.
             self._loaded = tf.saved_model.load(str(folder))
-        except Exception as error:  # noqa: BLE001 - the loader raises what the broken file makes it meet
+        except Exception as error:
             raise NotServable(f"{folder} can't be loaded as a SavedModel: {first_line(error)}") from error
         if SIGNATURE not in self._loaded.signatures:
             raise NotServable(f'{folder} has no signature "{SIGNATURE}"')
@@ -89,10 +89,8 @@ def _signature_of(function: Any) -> Signature:
 
 def _spec(name: str, tensor: Any) -> TensorSpec:
     """Return one tensor's spec. NotServable for a type that the protocol has no name for."""
-    if tensor.dtype == tf.string:
-        datatype = "BYTES"
-    else:
-        datatype = _DATATYPES.get(np.dtype(tensor.dtype.as_numpy_dtype), "")
+    numpy_type = np.dtype(tensor.dtype.as_numpy_dtype)
+    datatype = "BYTES" if tensor.dtype == tf.string else _DATATYPES.get(numpy_type, "")
     if not datatype:
         raise NotServable(f"tensor {name!r} is of type {tensor.dtype.name}, which the protocol has no name for")
     if tensor.shape.rank is None:

@@ -22,6 +22,9 @@ NAMES = {
     "delaySeconds": "delay_seconds",
 }
 
+_WHOLE = {"epochs": (0, 10_000), "batchSize": (1, 1_000_000), "seed": (0, 2**31 - 1)}
+_NUMBERS = {"learningRate": (0.0, 10.0), "heldOutShare": (0.01, 0.9), "delaySeconds": (0.0, 60.0)}
+
 
 @dataclass(frozen=True)
 class Parameters:
@@ -53,23 +56,14 @@ def read(text: str) -> Parameters:
 
 
 def _check(name: str, value: Any) -> Any:
-    match name:
-        case "epochs":
-            return _whole(name, value, 0, 10_000)
-        case "batchSize":
-            return _whole(name, value, 1, 1_000_000)
-        case "seed":
-            return _whole(name, value, 0, 2**31 - 1)
-        case "learningRate":
-            return _number(name, value, 0.0, 10.0)
-        case "heldOutShare":
-            return _number(name, value, 0.01, 0.9)
-        case "delaySeconds":
-            return _number(name, value, 0.0, 60.0)
-        case "hiddenUnits":
-            return _layers(name, value)
-        case "inputGuard":
-            return _one_of(name, value, ("off", "strict"))
+    if name in _WHOLE:
+        return _whole(name, value, *_WHOLE[name])
+    if name in _NUMBERS:
+        return _number(name, value, *_NUMBERS[name])
+    if name == "hiddenUnits":
+        return _layers(name, value)
+    if name == "inputGuard":
+        return _one_of(name, value, ("off", "strict"))
     return _word(name, value)
 
 

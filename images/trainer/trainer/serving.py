@@ -55,7 +55,7 @@ def _delay(seconds: float) -> Any:
     """
     one = tf.data.Dataset.from_tensors(tf.constant(0, tf.int64))
     slow = tf.raw_ops.SleepDataset(
-        input_dataset=one._variant_tensor,  # noqa: SLF001 - raw operations take the dataset's tensor
+        input_dataset=one._variant_tensor,  # raw operations take the dataset's tensor
         sleep_microseconds=tf.constant(round(seconds * 1e6 / 2), tf.int64),
         output_types=[tf.int64],
         output_shapes=[[]],

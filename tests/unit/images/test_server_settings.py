@@ -41,6 +41,9 @@ def test_the_folder_is_looked_at_before_tensorflow(tmp_path: Path) -> None:
 
 
 def test_the_telling_line_of_a_tensorflow_error() -> None:
-    text = "Graph execution error:\n\nDetected at node x/Assert\n<stack traces unavailable>\nassertion failed: [7]\n\t [[{{node x}}]]"
+    text = (
+        "Graph execution error:\n\nDetected at node x/Assert\n<stack traces unavailable>\n"
+        "assertion failed: [7]\n\t [[{{node x}}]]"
+    )
     assert first_line(ValueError(text)) == "ValueError: assertion failed: [7]"
     assert first_line(ValueError()) == "ValueError"

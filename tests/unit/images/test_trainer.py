@@ -14,7 +14,9 @@ from images.trainer.trainer.problems import Problem
 
 
 def test_parameters_as_the_pipeline_gives_them() -> None:
-    read = parameters.read(json.dumps({"epochs": 5, "hiddenUnits": [32, 16], "learningRate": 1, "inputGuard": "strict"}))
+    read = parameters.read(
+        json.dumps({"epochs": 5, "hiddenUnits": [32, 16], "learningRate": 1, "inputGuard": "strict"})
+    )
     assert (read.epochs, read.hidden_units, read.learning_rate, read.input_guard) == (5, (32, 16), 1.0, "strict")
     assert parameters.read('{"hiddenUnits": 8}').hidden_units == (8,)
     assert parameters.read("{}") == parameters.Parameters()
