@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from local import places
+from local import places, processes
 from local.locking import exclusive
 from local.versions import Manifests, Program, Versions, Wheel, read
 
@@ -91,6 +91,8 @@ def kept(name: str, version: str, mark: str, make: Callable[[Path], None]) -> Pa
 
 @contextmanager
 def _room_beside(folder: Path) -> Iterator[Path]:
+    for stale in folder.parent.glob(f".{folder.name}.*/"):
+        shutil.rmtree(stale, ignore_errors=True)
     room = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         yield room
@@ -141,7 +143,7 @@ def _copy_manifests(chosen: Manifests, room: Path) -> None:
 
 def _run(command: list[str], where: Path, extra: dict[str, str]) -> str:
     env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", **extra}
-    done = subprocess.run(command, cwd=where, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run([*processes.BOUND, *command], cwd=where, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         last = "\n".join((done.stderr or done.stdout).splitlines()[-15:])
         raise BuildFailed(f"{' '.join(command[:2])} {command[-1]} exited {done.returncode}:\n{last}")

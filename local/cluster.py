@@ -157,7 +157,9 @@ class Cluster:
         return f"process {running.pid}" if running else ""
 
     def _run(self, name: str, order: int, command: list[str], **env: str) -> None:
-        Service(name, order, command, env).save(self.state)
+        service = Service(name, order, command, env)
+        service.save(self.state)
+        self._until(name, lambda: service.taken_up(self.state))
 
     def _until(self, name: str, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_SECONDS

@@ -18,7 +18,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO
 
-from local import builds, image_table, node, places, versions
+from local import builds, image_table, node, places, processes, versions
 from local.image_table import REPOSITORY, Image
 from local.locking import exclusive
 
@@ -107,7 +107,7 @@ def _context(image: Image) -> Iterator[Path]:
     """A folder with just what the image names, laid out as in the checkout."""
     with tempfile.TemporaryDirectory(prefix="build-", dir=_room()) as folder:
         context = Path(folder)
-        for path in [*image_table.files(image), image.dockerfile]:
+        for path in {*image_table.files(image), image.dockerfile, *filter(None, (image.wheels,))}:
             (context / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(places.CHECKOUT / path, context / path)
         if image.packages:
@@ -141,8 +141,8 @@ def _wheels(requirements: Path) -> Path:
     def make(room: Path) -> None:
         _say([*_pip(), "download", "--quiet", "--only-binary=:all:", "-r", str(requirements), "-d", str(room)])
 
-    digest = builds.digest(requirements.read_text())
-    return builds.kept("wheels", requirements.parent.name or "operator", digest, make)
+    whose = requirements.parent.name if requirements.parent != places.CHECKOUT else "operator"
+    return builds.kept("wheels", whose, builds.digest(requirements.read_text()), make)
 
 
 def _pip() -> list[str]:
@@ -170,7 +170,12 @@ def _buildah(*arguments: str) -> str:
 
 def _say(command: list[str], **env: str) -> str:
     done = subprocess.run(
-        command, cwd=places.CHECKOUT, env={**os.environ, **env}, capture_output=True, text=True, check=False
+        [*processes.BOUND, *command],
+        cwd=places.CHECKOUT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         last = "\n".join((done.stdout + done.stderr).splitlines()[-15:])

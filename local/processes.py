@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PR_SET_PDEATHSIG = 1
+BOUND = ("setpriv", "--pdeathsig", "KILL", "--")
+"""Put before a command, ends it when the thread that started it ends: a killed build leaves no compiler running."""
 
 
 @dataclass(frozen=True)

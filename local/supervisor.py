@@ -8,6 +8,7 @@ ends its children with it, so `up` never meets half a cluster that still moves.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from local.processes import Identity
 LOG_LIMIT_BYTES = 64 * 1024 * 1024
 TICK_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 10.0
+SHUTDOWN_SECONDS = 4.0
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,21 @@ class Service:
     command: list[str]
     env: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def digest(self) -> str:
+        """Short digest of what is run."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:12]
+
     def save(self, state: Path) -> None:
         """Tell the supervisor of `state` to run this."""
         write_json(state / "services" / f"{self.name}.json", asdict(self))
+
+    def taken_up(self, state: Path) -> bool:
+        """Whether the supervisor has started this very process, and no longer runs a former one of that name."""
+        try:
+            return bool(json.loads((state / "pids" / f"{self.name}.json").read_text())["service"] == self.digest)
+        except (OSError, ValueError, KeyError):
+            return False
 
 
 @dataclass
@@ -81,7 +95,7 @@ class Supervisor:
         self.ending = False
 
     def run(self) -> None:
-        """Work until told to end by SIGTERM; then end every child, newest first."""
+        """Work until told to end by SIGTERM; then end every child."""
         signal.signal(signal.SIGTERM, lambda *_: setattr(self, "ending", True))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -92,8 +106,16 @@ class Supervisor:
                 self._shorten_logs()
             ticks += 1
             time.sleep(TICK_SECONDS)
-        for name in sorted(self.children, key=lambda name: -self.children[name].service.order):
-            self._end(name)
+        self.end_all()
+
+    def end_all(self) -> None:
+        """End everything at once, but the first service only after the rest: etcd outlives who writes to it."""
+        order = sorted(self.children.values(), key=lambda child: -child.service.order)
+        for group in (order[:-1], order[-1:]):
+            processes.stop([one for child in group if (one := processes.identify(child.process.pid))], SHUTDOWN_SECONDS)
+        for child in order:
+            child.process.wait()
+            self._pid_file(child.service.name).unlink(missing_ok=True)
 
     def tick(self) -> None:
         """One comparison of what shall run with what runs."""
@@ -132,7 +154,9 @@ class Supervisor:
             )
         identity = processes.identify(process.pid)
         if identity:
-            write_json(self._pid_file(service.name), {**asdict(identity), "restarts": restarts})
+            write_json(
+                self._pid_file(service.name), {**asdict(identity), "restarts": restarts, "service": service.digest}
+            )
         return process
 
     def _end(self, name: str) -> None:

@@ -124,6 +124,9 @@ def _remove_cgroups() -> None:
             place.rmdir()
 
 
+_CONTAINERD_LEAVES = ("/run/containerd/runc/k8s.io", "/run/containerd/runc", "/run/containerd/s", "/run/containerd")
+
+
 def _mounts(state: Path) -> list[str]:
     """Mount points below the state folder, innermost first."""
     points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
@@ -144,6 +147,6 @@ def _remove_files(state: Path) -> None:
     shutil.rmtree("/var/lib/kubelet/device-plugins", ignore_errors=True)
     if state.exists():
         shutil.rmtree(state)
-    for folder in ("/var/lib/kubelet", "/var/log/containers"):
+    for folder in ("/var/lib/kubelet", "/var/log/containers", *_CONTAINERD_LEAVES):
         if Path(folder).is_dir() and not any(Path(folder).iterdir()):
             Path(folder).rmdir()
