@@ -81,9 +81,9 @@ def _version(spec: ModelVersionSpec) -> dict[str, Any]:
 
 def _decision(spec: ModelVersionSpec, decision: DecisionStatus) -> dict[str, Any]:
     return {
-        "kind": "ModelVersion",
+        "event": "Evaluated",
         "model": spec.model,
-        "decision": decision.verdict,
+        "verdict": decision.verdict,
         "by": "trainyard",
         "rules": [rule.to_wire() for rule in decision.rules],
     }

@@ -79,7 +79,7 @@ class History:
 
 
 def _row(row: Record) -> str:
-    return f"{row.sequence} {row.type} {row.data.get('decision', row.data.get('digest', ''))}"
+    return f"{row.sequence} {row.type} {row.data.get('verdict', row.data.get('digest', ''))}"
 
 
 def _told(write: Write) -> list[str]:

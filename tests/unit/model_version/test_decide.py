@@ -185,7 +185,7 @@ def test_rows_are_written_once() -> None:
     assert version.data["uri"] == URI
     assert version.data["digest"] == MANIFEST.digest
     assert (decision.sequence, decision.type, decision.at) == (2, "decision", AT)
-    assert decision.data["decision"] == "Accepted"
+    assert decision.data["verdict"] == "Accepted"
     assert decision.data["rules"][0]["value"] == "0.93"
     assert decide(observed(status=first.status), NOW).records == ()
 
