@@ -66,18 +66,27 @@ class Step:
 
 @dataclass(frozen=True)
 class EngineState:
-    """What the engine says of one run. `reason` is one of TrainingRun's reasons where it failed or waits."""
+    """What the engine says of one run. `reason` is one of TrainingRun's reasons where it failed or waits.
+
+    due: a further part can begin; `start`, called again, begins it. waiting_since: since when (RFC 3339) a part
+    waits for a node or its image; None where nothing waits, or where it waits in a queue on purpose.
+    """
 
     phase: Phase
     reason: str = ""
     message: str = ""
     steps: tuple[Step, ...] = ()
     url: str = ""
+    due: bool = False
+    waiting_since: str | None = None
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What a succeeded run left: the published artifact and the metrics in its manifest (decimal strings)."""
+    """What a succeeded run left: the published artifact and the metrics in its manifest (decimal strings).
+
+    datasets: what it was trained on, each with name, uri and digest. completed_at: RFC 3339, when it was published.
+    """
 
     uri: str
     digest: str
@@ -85,6 +94,8 @@ class Outputs:
     size_bytes: int
     metrics: Mapping[str, str] = field(default_factory=dict)
     image_digests: tuple[str, ...] = ()
+    datasets: tuple[Mapping[str, str], ...] = ()
+    completed_at: str | None = None
 
 
 class EngineError(Exception):
@@ -95,7 +106,7 @@ class Engine(Protocol):
     """Four verbs over one engine; identified by RunRequest.id, addressed by (namespace, run, attempt)."""
 
     async def start(self, request: RunRequest) -> None:
-        """Start the attempt, or find it started. Raises EngineError."""
+        """Start the attempt, or find it started, and begin a part that is due. Raises EngineError."""
         ...
 
     async def state(self, request: RunRequest) -> EngineState:

@@ -1,0 +1,60 @@
+"""What is observed of a TrainingPipeline, and what may be done about it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from trainyard.reconciling.plan import Action
+from trainyard.resources.base import ObjectMeta
+from trainyard.resources.training_pipeline import TrainingPipeline, TrainingPipelineStatus
+from trainyard.resources.training_run import TrainingRun
+
+
+@dataclass(frozen=True)
+class Observed:
+    """One pipeline and its surroundings. Absence and failure are values.
+
+    pipeline: None where the object cannot be read, `problem` says why; before: its status, as far as it can be read.
+    revision: the content of the ControllerRevision that bears the present state's name. runs: those of this
+    pipeline. due: the run that bears the name of the present inputs, whosoever it is. sources: names of runs that a
+    ModelVersion came from. latest_version: the newest Ready ModelVersion of the model.
+    """
+
+    meta: ObjectMeta
+    before: TrainingPipelineStatus
+    pipeline: TrainingPipeline | None = None
+    problem: str = ""
+    revision: Mapping[str, Any] | None = None
+    runs: tuple[TrainingRun, ...] = ()
+    due: Mapping[str, Any] | None = None
+    sources: frozenset[str] = frozenset()
+    latest_version: str | None = None
+
+
+@dataclass(frozen=True)
+class CreateRevision(Action):
+    """Keep a state of the pipeline."""
+
+    revision: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CreateRun(Action):
+    """Create a run that is due."""
+
+    run: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CancelRun(Action):
+    """Cancel a run that another one replaces."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class DeleteRun(Action):
+    """Remove a finished run beyond the history limits."""
+
+    name: str
+    uid: str

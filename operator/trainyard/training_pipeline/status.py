@@ -1,0 +1,58 @@
+"""Observed to conditions: every condition, every time. Pure."""
+
+from datetime import datetime
+from typing import Any
+
+from trainyard.resources.conditions import Condition, condition, merge
+from trainyard.training_pipeline import pruning, reasons
+from trainyard.training_pipeline.state import Observed
+
+ACTIVE_LIMIT = 100
+MESSAGE_LIMIT = 2000
+STUCK = frozenset({reasons.NAME_CONFLICT, reasons.PARAMETER_WITHOUT_VALUE, reasons.REVISION_CONFLICT})
+UNDER_WAY = frozenset({reasons.REPLACING, reasons.WAITING_FOR_NAME})
+
+
+def refused(seen: Observed, now: datetime, reason: str, message: str) -> dict[str, Any]:
+    """Return the status of a pipeline that cannot be accepted."""
+    conditions = (
+        _told("Accepted", False, reason, message),
+        _told("Ready", False, reason, message),
+        condition("Reconciling", False, reason),
+        _told("Stalled", True, reason, message),
+    )
+    return _status(seen, now, conditions)
+
+
+def standing(seen: Observed, now: datetime, reason: str, message: str = "", **fields: Any) -> dict[str, Any]:
+    """Return the status of an accepted pipeline: what it waits for, its runs, its newest version."""
+    stuck = reason in STUCK
+    conditions = (
+        _told("Accepted", True, reasons.ACCEPTED),
+        _told("Ready", not stuck, reason, message),
+        condition("Reconciling", reason in UNDER_WAY, reason),
+        condition("Stalled", stuck, reason),
+    )
+    return _status(seen, now, conditions, **_surroundings(seen), **fields)
+
+
+def _surroundings(seen: Observed) -> dict[str, Any]:
+    active = sorted(r.metadata.name for r in seen.runs if not pruning.has_ended(r))
+    newest = max(seen.runs, key=pruning.age, default=None)
+    return {
+        "active_runs": tuple(active[:ACTIVE_LIMIT]),
+        "last_run": newest.metadata.name if newest else None,
+        "latest_version": seen.latest_version,
+    }
+
+
+def _status(seen: Observed, now: datetime, conditions: tuple[Condition, ...], **fields: Any) -> dict[str, Any]:
+    generation = seen.meta.generation
+    at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    merged = merge(seen.before.conditions, conditions, generation, at)
+    update = {"observed_generation": generation, "conditions": merged, **fields}
+    return seen.before.model_copy(update=update).to_wire()
+
+
+def _told(kind: str, status: bool, reason: str, message: str = "") -> Condition:
+    return condition(kind, status, reason, reasons.sentence(reason, message)[:MESSAGE_LIMIT])

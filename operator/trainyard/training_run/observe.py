@@ -1,0 +1,119 @@
+"""What a decision about a TrainingRun needs: its revision, the Secrets it names, the engine's word, the outputs."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from trainyard import naming
+from trainyard.resources.base import ObjectMeta
+from trainyard.resources.pipeline_revision import PipelineState
+from trainyard.resources.training_run import TrainingRun, TrainingRunStatus
+from trainyard.systems.bundle import Systems
+from trainyard.systems.cluster.port import (
+    CONTROLLER_REVISION,
+    MODEL_VERSION,
+    SECRET,
+    TRAINING_PIPELINE,
+    Forbidden,
+    Ref,
+)
+from trainyard.systems.engine.port import EngineError, Phase
+from trainyard.training_run import request as requests
+from trainyard.training_run import sources, status
+from trainyard.training_run.sources import Source
+from trainyard.training_run.state import Observed
+
+LABEL_USABLE = "trainyard.dev/usable-by-pods"
+
+
+async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
+    """Read what `decide` needs. A run that has ended costs no read at all."""
+    seen = read(obj)
+    if status.has_ended(seen) and seen.meta.deletion_timestamp is None:
+        return seen
+    if seen.run is not None:
+        seen = await _with_source(seen, seen.run, systems)
+    if naming.ANNOTATION_ENGINE_ID in seen.meta.annotations:
+        seen = await _with_engine(seen, systems)
+    elif seen.source.state is not None:
+        seen = replace(seen, unusable_secrets=await _unusable(seen.meta.namespace, seen.source.state, systems))
+    ends = naming.ANNOTATION_OUTCOME in seen.meta.annotations
+    if not ends and seen.engine is not None and seen.engine.phase is Phase.SUCCEEDED:
+        seen = await _with_outputs(seen, systems)
+    return seen
+
+
+def read(obj: Mapping[str, Any]) -> Observed:
+    """Read the object itself; one of another schema becomes an Observed that says why."""
+    meta = ObjectMeta.model_validate(obj["metadata"])
+    try:
+        before = TrainingRunStatus.model_validate(obj.get("status") or {})
+    except ValidationError:
+        before = TrainingRunStatus()  # a lost status is survivable, so is one that cannot be read
+    try:
+        run = TrainingRun.model_validate({"metadata": obj["metadata"], "spec": obj.get("spec") or {}})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return Observed(meta, before, problem=f"{where}: {first['msg']}.")
+    return Observed(meta, before, run.model_copy(update={"status": before}))
+
+
+async def _with_source(seen: Observed, run: TrainingRun, systems: Systems) -> Observed:
+    source = await _source(seen, run, systems)
+    if source.state is None:
+        return replace(seen, source=source)
+    kind, _ = requests.engine_of(source.state)
+    request = requests.whole(run, source.state, systems.config.bucket)
+    return replace(seen, source=source, kind=kind, available=kind in systems.engines, request=request)
+
+
+async def _source(seen: Observed, run: TrainingRun, systems: Systems) -> Source:
+    namespace, pipeline = seen.meta.namespace, None
+    if run.spec.revision is None and seen.before.revision is None:
+        pipeline = await systems.cluster.get(Ref(TRAINING_PIPELINE, namespace, run.spec.pipeline))
+    named = sources.revision_name(run.spec, seen.before, pipeline)
+    if named.revision is None:
+        return named
+    found = await systems.cluster.get(Ref(CONTROLLER_REVISION, namespace, named.revision))
+    return sources.read(run.spec.pipeline, named.revision, found)
+
+
+async def _unusable(namespace: str, state: PipelineState, systems: Systems) -> tuple[str, ...]:
+    """Return the Secrets that the training names and that their owner did not open to pods."""
+    env = state.engine.job.template.env if state.engine.job else ()
+    names = sorted({e.secret_key_ref.name for e in env if e.secret_key_ref})
+    return tuple([name for name in names if not await _is_usable(Ref(SECRET, namespace, name), systems)])
+
+
+async def _is_usable(ref: Ref, systems: Systems) -> bool:
+    try:
+        found = await systems.cluster.get(ref, live=True)
+    except Forbidden:
+        return False
+    return found is not None and found["metadata"].get("labels", {}).get(LABEL_USABLE) == "true"
+
+
+async def _with_engine(seen: Observed, systems: Systems) -> Observed:
+    """Ask the engine. Without a revision the identity is enough to find the run, and to cancel it."""
+    kind = seen.kind or (seen.before.engine.kind if seen.before.engine else next(iter(systems.engines), ""))
+    request = seen.request or requests.by_identity(seen.meta, seen.before)
+    seen = replace(seen, kind=kind, available=kind in systems.engines, request=request)
+    if not seen.available:
+        return seen
+    try:
+        return replace(seen, engine=await systems.engines[kind].state(request))
+    except EngineError as error:
+        return replace(seen, engine_error=str(error))
+
+
+async def _with_outputs(seen: Observed, systems: Systems) -> Observed:
+    assert seen.request is not None  # noqa: S101 - an engine that answered was asked with one
+    version = await systems.cluster.get(Ref(MODEL_VERSION, seen.meta.namespace, seen.meta.name), live=True)
+    try:
+        outputs = await systems.engines[seen.kind].outputs(seen.request)
+    except EngineError as error:
+        return replace(seen, version=version, outputs_error=str(error))
+    return replace(seen, version=version, outputs=outputs)

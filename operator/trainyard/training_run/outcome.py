@@ -1,0 +1,46 @@
+"""How a run ended, as it stands in the run's metadata: written before status, so that it survives a lost one.
+
+A run that carries an outcome is history and is never started (api.md). Pure.
+"""
+
+import json
+
+from pydantic import ValidationError
+
+from trainyard import naming
+from trainyard.reconciling.plan import PatchMetadata
+from trainyard.resources.base import Model, Name, ObjectMeta, Timestamp
+from trainyard.resources.training_run import OutputsStatus
+from trainyard.training_run import reasons
+
+
+class Outcome(Model):
+    """The end of a run: the reason, its sentence, and what it left. `at` is when it ended."""
+
+    reason: str
+    message: str = ""
+    at: Timestamp
+    outputs: OutputsStatus | None = None
+    model_version: Name | None = None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether a model came out of it."""
+        return self.reason == reasons.SUCCEEDED
+
+
+def write(outcome: Outcome) -> PatchMetadata:
+    """Return the write that keeps the outcome."""
+    return PatchMetadata(annotations={naming.ANNOTATION_OUTCOME: naming.canonical(outcome.to_wire())})
+
+
+def read(meta: ObjectMeta) -> Outcome | None:
+    """Return the kept outcome; one that cannot be read still ends the run, without telling how."""
+    text = meta.annotations.get(naming.ANNOTATION_OUTCOME)
+    if text is None:
+        return None
+    try:
+        return Outcome.model_validate(json.loads(text))
+    except (ValidationError, ValueError, RecursionError):
+        message = f"The annotation {naming.ANNOTATION_OUTCOME} cannot be read; the run counts as ended."
+        return Outcome(reason=reasons.STEP_FAILED, message=message, at=meta.creation_timestamp or "")

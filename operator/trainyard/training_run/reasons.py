@@ -1,0 +1,57 @@
+"""The reasons of a TrainingRun, each one word to act on, with the sentence that stands where no better one is known.
+
+Tests, alerts and the CLI use the constants.
+"""
+
+from collections.abc import Mapping
+
+# Succeeded: how it ended, or what it is at.
+STARTING = "Starting"
+PENDING = "Pending"
+RUNNING = "Running"
+STOPPING = "Stopping"
+SUCCEEDED = "Succeeded"
+CANCELLED = "Cancelled"
+TIMED_OUT = "TimedOut"
+OUT_OF_MEMORY = "OutOfMemory"
+UNSCHEDULABLE = "Unschedulable"
+IMAGE_PULL_FAILED = "ImagePullFailed"
+STEP_FAILED = "StepFailed"
+PUBLISH_FAILED = "PublishFailed"
+ENGINE_UNREACHABLE = "EngineUnreachable"
+
+# Accepted: why not.
+ACCEPTED = "Accepted"
+UNREADABLE = "Unreadable"
+INVALID_PARAMETERS = "InvalidParameters"
+PIPELINE_NOT_FOUND = "PipelineNotFound"
+PIPELINE_NOT_ACCEPTED = "PipelineNotAccepted"
+PIPELINE_NOT_SEEN = "PipelineNotSeen"
+REVISION_NOT_FOUND = "RevisionNotFound"
+REVISION_UNREADABLE = "RevisionUnreadable"
+SECRET_NOT_USABLE = "SecretNotUsable"  # noqa: S105 - a reason, not a secret
+ENGINE_NOT_AVAILABLE = "EngineNotAvailable"
+NOT_ACCEPTED = "NotAccepted"
+
+SENTENCES: Mapping[str, str] = {
+    STARTING: "The engine is asked to start the run.",
+    PENDING: "The engine has the run; nothing of it runs yet.",
+    RUNNING: "The run is under way.",
+    STOPPING: "The run is being stopped.",
+    SUCCEEDED: "The model is trained and published.",
+    CANCELLED: "The run was cancelled.",
+    TIMED_OUT: "The run took longer than its pipeline's timeoutSeconds.",
+    ENGINE_UNREACHABLE: "The engine does not answer; the run is looked for again.",
+    ACCEPTED: "The run can be understood.",
+    PIPELINE_NOT_FOUND: "The TrainingPipeline does not exist.",
+    PIPELINE_NOT_ACCEPTED: "The TrainingPipeline is not accepted; its own conditions tell why.",
+    PIPELINE_NOT_SEEN: "The TrainingPipeline's present state has no revision yet.",
+    REVISION_NOT_FOUND: "The pipeline has no such revision.",
+    ENGINE_NOT_AVAILABLE: "This operator has no such engine.",
+    NOT_ACCEPTED: "The run is not accepted; that condition tells why.",
+}
+
+
+def sentence(reason: str, message: str = "") -> str:
+    """Return the message, or the reason's own sentence where there is none."""
+    return message or SENTENCES.get(reason, "")

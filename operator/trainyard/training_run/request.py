@@ -1,0 +1,67 @@
+"""What the engine is asked for: made from the run, its revision and its identity, the same every time. Pure."""
+
+from typing import Any
+
+from trainyard import naming
+from trainyard.resources.base import ObjectMeta
+from trainyard.resources.pipeline_revision import PipelineState
+from trainyard.resources.training_run import TrainingRun, TrainingRunStatus
+from trainyard.systems.engine.port import Owner, RunRequest
+from trainyard.training_run.parameters import complete
+
+
+def identity(meta: ObjectMeta, status: TrainingRunStatus) -> tuple[str, int]:
+    """Return (engine id, attempt). The id that the run carries counts, whatever its uid is now."""
+    attempt = max(1, status.attempt)
+    return meta.annotations.get(naming.ANNOTATION_ENGINE_ID) or naming.engine_id(meta.uid, attempt), attempt
+
+
+def is_own_identity(meta: ObjectMeta, status: TrainingRunStatus) -> bool:
+    """Whether the carried id was made for this very object, and not for the one it is a restored copy of."""
+    engine_id, attempt = identity(meta, status)
+    return engine_id == naming.engine_id(meta.uid, attempt)
+
+
+def engine_of(state: PipelineState) -> tuple[str, dict[str, Any]]:
+    """Return (branch, its content) of the engine union."""
+    return next(iter(state.engine.to_wire().items()), ("", {}))
+
+
+def by_identity(meta: ObjectMeta, status: TrainingRunStatus) -> RunRequest:
+    """Return a request that is enough to find and to cancel a run, not to start one."""
+    engine_id, attempt = identity(meta, status)
+    return RunRequest(
+        id=engine_id,
+        namespace=meta.namespace,
+        run=meta.name,
+        attempt=attempt,
+        owner=Owner(meta.name, meta.uid),
+        pipeline="",
+        model="",
+        spec={},
+        compute={},
+        parameters={},
+        datasets={},
+        output="",
+    )
+
+
+def whole(run: TrainingRun, state: PipelineState, bucket: str) -> RunRequest:
+    """Return the request that starts the run."""
+    found = by_identity(run.metadata, run.status)
+    prefix = naming.artifact_prefix(bucket, found.namespace, state.model, found.run)
+    return RunRequest(
+        id=found.id,
+        namespace=found.namespace,
+        run=found.run,
+        attempt=found.attempt,
+        owner=found.owner,
+        pipeline=run.spec.pipeline,
+        model=state.model,
+        spec=engine_of(state)[1],
+        compute=state.compute.to_wire(),
+        parameters=complete(state.parameters, run.spec.parameters),
+        datasets={d.name: d.uri for d in state.data.datasets},
+        output=f"{prefix}{found.attempt}/",
+        timeout_seconds=state.timeout_seconds,
+    )

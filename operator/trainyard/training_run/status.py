@@ -1,0 +1,190 @@
+"""Observed to conditions and steps: every condition, every time. Pure.
+
+While a run waits, its message is the first one that was told for that reason: the scheduler counts nodes and the
+runtime backs off, and neither may make the operator write in a loop.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from trainyard.resources.conditions import Condition, condition, find, merge
+from trainyard.resources.training_run import EngineRun, StepStatus
+from trainyard.systems.engine.port import EngineState, Phase, Step
+from trainyard.training_run import reasons
+from trainyard.training_run.outcome import Outcome
+from trainyard.training_run.state import Observed
+
+MESSAGE_LIMIT = 2000
+DONE = ("Succeeded", "Failed")
+
+
+def stamp(moment: datetime) -> str:
+    """Return RFC 3339 UTC with seconds."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def has_ended(seen: Observed) -> bool:
+    """Whether the status tells how the run ended."""
+    told = find(seen.before.conditions, "Succeeded")
+    return told is not None and told.status != "Unknown"
+
+
+def restated(seen: Observed, now: datetime) -> dict[str, Any]:
+    """Return the status as it is, for the present generation."""
+    return _status(seen, now, seen.before.conditions)
+
+
+def refused(seen: Observed, now: datetime, reason: str, message: str) -> dict[str, Any]:
+    """Return the status of a run that cannot be accepted, or not yet."""
+    return _status(
+        seen,
+        now,
+        (
+            _told("Accepted", False, reason, message),
+            _told("Started", False, reasons.NOT_ACCEPTED),
+            _told("Succeeded", None, reasons.NOT_ACCEPTED),
+            condition("Reconciling", False, reason),
+            _told("Stalled", True, reason, message),
+        ),
+    )
+
+
+def starting(seen: Observed, now: datetime) -> dict[str, Any]:
+    """Return the intent: which engine, under which identity, with what. A refusal that was told stays told."""
+    assert seen.request is not None  # noqa: S101 - nothing starts without one
+    told = find(seen.before.conditions, "Succeeded")
+    refusal = told if told and told.reason == reasons.ENGINE_UNREACHABLE else None
+    succeeded = refusal or _told("Succeeded", None, reasons.STARTING)
+    return _status(
+        seen,
+        now,
+        _under_way(_told("Started", None, reasons.STARTING), succeeded),
+        revision=seen.source.revision,
+        attempt=seen.request.attempt,
+        engine=EngineRun(kind=seen.kind, id=seen.request.id),
+        parameters=dict(seen.request.parameters),
+        start_time=seen.before.start_time or stamp(now),
+    )
+
+
+def following(seen: Observed, now: datetime, engine: EngineState) -> dict[str, Any]:
+    """Return the status of a run that the engine has."""
+    started = engine.phase is not Phase.PENDING
+    reason = engine.reason or (reasons.RUNNING if started else reasons.PENDING)
+    succeeded = _sticky(seen, _told("Succeeded", None, reason, engine.message))
+    start = _told("Started", started, "Started" if started else reason, "" if started else succeeded.message)
+    return _status(seen, now, _under_way(start, succeeded), steps=_steps(seen, engine.steps))
+
+
+def unreachable(seen: Observed, now: datetime, message: str) -> dict[str, Any]:
+    """Return the status of a run whose engine, or whose artifact store, does not answer."""
+    started = find(seen.before.conditions, "Started") or condition("Started", None, reasons.ENGINE_UNREACHABLE)
+    succeeded = _told("Succeeded", None, reasons.ENGINE_UNREACHABLE, message)
+    return _status(seen, now, _under_way(started, succeeded))
+
+
+def stopping(seen: Observed, now: datetime, outcome: Outcome) -> dict[str, Any]:
+    """Return the status of a run that has ended for us and still runs on the engine."""
+    steps = closed(current_steps(seen), outcome)
+    succeeded = _told("Succeeded", None, reasons.STOPPING, f"The run is being stopped: {outcome.reason}.")
+    return _status(seen, now, _under_way(_started(steps, outcome), succeeded), steps=steps)
+
+
+def ended(seen: Observed, now: datetime, outcome: Outcome) -> dict[str, Any]:
+    """Return the status of a run that is over; all of it can be made again from the outcome."""
+    steps = closed(current_steps(seen), outcome)
+    accepted = outcome.reason != reasons.INVALID_PARAMETERS
+    return _status(
+        seen,
+        now,
+        (
+            _accepted() if accepted else _told("Accepted", False, outcome.reason, outcome.message),
+            _started(steps, outcome),
+            _told("Succeeded", outcome.succeeded, outcome.reason, outcome.message),
+            condition("Reconciling", False, outcome.reason),
+            condition("Stalled", not outcome.succeeded, outcome.reason),
+        ),
+        revision=seen.before.revision or seen.source.revision,
+        steps=steps,
+        completion_time=outcome.at or None,
+        outputs=outcome.outputs,
+        model_version=outcome.model_version,
+    )
+
+
+def closed(steps: Iterable[StepStatus], outcome: Outcome) -> tuple[StepStatus, ...]:
+    """Return the steps with the one that the outcome is about marked as failed, where none is yet."""
+    told = list(steps)
+    if outcome.succeeded or not told or any(s.state == "Failed" for s in told):
+        return tuple(told)
+    at = next((i for i, s in enumerate(told) if s.state not in DONE), len(told) - 1)
+    told[at] = told[at].model_copy(
+        update={
+            "state": "Failed",
+            "reason": outcome.reason,
+            "message": outcome.message[:1000],
+            "completion_time": outcome.at or None,
+        }
+    )
+    return tuple(told)
+
+
+def current_steps(seen: Observed) -> tuple[StepStatus, ...]:
+    """Return the steps as the engine tells them, as they were told last where it tells none."""
+    told = seen.engine.steps if seen.engine is not None else ()
+    return _steps(seen, told) or seen.before.steps
+
+
+def _status(seen: Observed, now: datetime, conditions: Iterable[Condition], **fields: Any) -> dict[str, Any]:
+    generation = seen.meta.generation
+    merged = merge(seen.before.conditions, conditions, generation, stamp(now))
+    update = {"observed_generation": generation, "conditions": merged, **fields}
+    return seen.before.model_copy(update=update).to_wire()
+
+
+def _told(kind: str, status: bool | None, reason: str, message: str = "") -> Condition:
+    return condition(kind, status, reason, reasons.sentence(reason, message)[:MESSAGE_LIMIT])
+
+
+def _accepted() -> Condition:
+    return _told("Accepted", True, reasons.ACCEPTED)
+
+
+def _under_way(started: Condition, succeeded: Condition) -> tuple[Condition, ...]:
+    return (
+        _accepted(),
+        started,
+        succeeded,
+        condition("Reconciling", True, succeeded.reason),
+        condition("Stalled", False, succeeded.reason),
+    )
+
+
+def _started(steps: Iterable[StepStatus], outcome: Outcome) -> Condition:
+    began = outcome.succeeded or any(s.start_time for s in steps)
+    return condition("Started", began, "Started" if began else outcome.reason)
+
+
+def _sticky(seen: Observed, now: Condition) -> Condition:
+    before = find(seen.before.conditions, now.type)
+    same = before is not None and before.reason == now.reason and before.status == now.status
+    return before if before is not None and same and before.message else now
+
+
+def _steps(seen: Observed, steps: Iterable[Step]) -> tuple[StepStatus, ...]:
+    before = {s.name: s for s in seen.before.steps}
+    return tuple(_step(step, before.get(step.name)) for step in steps)
+
+
+def _step(step: Step, before: StepStatus | None) -> StepStatus:
+    same = before is not None and (before.state, before.reason) == (step.state, step.reason)
+    return StepStatus(
+        name=step.name,
+        state=step.state.value,
+        reason=step.reason,
+        message=before.message if before is not None and same and before.message else step.message,
+        exit_code=step.exit_code,
+        start_time=step.start_time,
+        completion_time=step.completion_time,
+    )
