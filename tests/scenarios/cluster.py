@@ -1,5 +1,7 @@
 """The local cluster as the scenarios use it: kubectl, apply, wait, the audit log. The front door only."""
 
+from __future__ import annotations  # `list` is a verb of Cluster below
+
 import json
 import os
 import subprocess
