@@ -115,7 +115,7 @@ ROLLOUT: list[Row] = [
     ("spec.strategy", {}, "set exactly one of: canary"),
     (f"{SERVING}.runtime", "Triton", "Unsupported value"),
     (f"{SERVING}.replicas", 0, "greater than or equal to 1"),
-    (f"{SERVING}.replicas", 10**30, "", "spec"),
+    (f"{SERVING}.replicas", 10**30, "less than or equal to 1000"),
     (f"{SERVING}.minReadySeconds", 300, "must be greater than minReadySeconds", SERVING),
     (f"{SERVING}.env.0.name", "TRAINYARD_MODEL", "operator's own", f"{SERVING}.env[0]"),
     (f"{SERVING}.resources.requests.memory", "2Gi", "greater than its limit", f"{SERVING}.resources"),
