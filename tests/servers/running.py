@@ -113,7 +113,7 @@ class Store:
     url: str
     user: str
     password: str
-    server: Server
+    server: Server | None
 
 
 @contextmanager

@@ -73,8 +73,9 @@ class ObstoreArtifacts:
             raise ValueError(f"prefix {prefix!r} does not end with a slash")
         async with _bounded(prefix):
             rows = await obstore.list(self._store(place), place.key or None).collect_async()
-        found = (ObjectInfo(row["path"].removeprefix(place.key), row["size"]) for row in rows)
-        return tuple(sorted(found))
+        # A folder's own empty mark comes back without its slash, so above the prefix.
+        below = (row for row in rows if row["path"].startswith(place.key))
+        return tuple(sorted(ObjectInfo(row["path"].removeprefix(place.key), row["size"]) for row in below))
 
     async def put(self, uri: str, data: bytes, *, if_absent: bool = False) -> bool:
         """Write an object in one request; False where if_absent met one."""
