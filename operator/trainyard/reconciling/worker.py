@@ -31,7 +31,7 @@ Seen = Callable[[Sequence[Written], float], Awaitable[bool]]
 class Report:
     """What a visit was, for metrics. failure is "" where it ended well."""
 
-    kind: Kind
+    key: Ref
     seconds: float
     failure: str
     writes: tuple[Written, ...]
@@ -68,7 +68,7 @@ class Worker:
         outcome, failure = await self._run(key, visit)
         writes = tuple(visit.writes)
         word = failure.word if failure else ""
-        self.report(Report(key.kind, self.clock() - started, word, writes, outcome))
+        self.report(Report(key, self.clock() - started, word, writes, outcome))
         after = self._after(key, outcome, failure)
         return Verdict(after, (lambda: self._settle(key, writes)) if writes else None)
 

@@ -10,7 +10,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
 from trainyard.systems.cluster.port import ClusterError, Kind, NotFound, Obj, Ref, Unavailable
@@ -97,7 +97,15 @@ class Store:
 class Reflector:
     """Keeps a store up to date for one kind in one namespace ("" for all)."""
 
-    def __init__(self, transport: Transport, kind: Kind, namespace: str, selector: str, on_change: OnChange) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        kind: Kind,
+        namespace: str,
+        selector: str,
+        on_change: OnChange,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
         self.kind = kind
         self.namespace = namespace
         self.store = Store()
@@ -106,6 +114,7 @@ class Reflector:
         self._transport = transport
         self._selector = selector
         self._on_change = on_change
+        self._sleep = sleep
         self._version = ""  # where the watch goes on from; "" to list anew
         self._sign = time.monotonic()
         self._failures = 0
@@ -126,7 +135,7 @@ class Reflector:
                 self._version = ""
             except ClusterError as error:
                 self._note(error)
-                await asyncio.sleep(self._backoff())
+                await self._sleep(self._backoff())
 
     def _note(self, error: ClusterError) -> None:
         """Note a failure. A dropped connection can be taken up again; anything else starts from a list."""

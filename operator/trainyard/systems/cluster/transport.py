@@ -40,7 +40,7 @@ class Expired(Unavailable):
 
 async def connect() -> ApiClient:
     """Log in as the pod's service account, or with the kubeconfig where this is no pod."""
-    configuration = Configuration()
+    configuration = Configuration(connection_pool_maxsize=0)  # unlimited: every watch holds a connection
     try:
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # no types there
     except ConfigException:

@@ -1,0 +1,80 @@
+"""The only file that knows kopf: what it watches, and which key each event queues.
+
+kopf's low-level half only (`on.event`): no finalizer, annotation or patch of kopf's own, no peering, no events.
+`python -m trainyard` and `kopf run -m trainyard.handlers --standalone` both start here.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import kopf
+
+from trainyard.reconciling.room import Room
+from trainyard.running import Operator
+from trainyard.settings import ReadSettings, read_settings
+from trainyard.systems.bundle import Systems
+from trainyard.systems.cluster.port import MODEL_VERSION, ROLLOUT, TRAINING_PIPELINE, TRAINING_RUN, Kind, Ref
+
+Rooms = Sequence[Room[Any, Systems]]
+
+KINDS = (TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT)
+
+
+def all_rooms() -> Rooms:
+    """Return the rooms of every kind."""
+    from trainyard.model_version.room import ModelVersionRoom
+    from trainyard.rollout.room import RolloutRoom
+    from trainyard.training_pipeline.room import TrainingPipelineRoom
+    from trainyard.training_run.room import TrainingRunRoom
+
+    return (TrainingPipelineRoom(), TrainingRunRoom(), ModelVersionRoom(), RolloutRoom())
+
+
+def now() -> datetime:
+    """Return the time that decisions are made by."""
+    return datetime.now(UTC)  # noqa: TID251 - the clock enters here
+
+
+def register(registry: kopf.OperatorRegistry, rooms: Callable[[], Rooms], read: ReadSettings) -> None:
+    """Hang the operator into a kopf registry. Settings are read and rooms made when it starts."""
+    running: list[Operator] = []
+
+    @kopf.on.startup(registry=registry)
+    async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
+        configured = read()
+        _configure(settings, configured.workers)
+        operator = Operator(configured, rooms(), now)
+        await operator.start()
+        running.append(operator)
+
+    @kopf.on.cleanup(registry=registry)
+    async def stop(**_: Any) -> None:
+        while running:
+            await running.pop().stop()
+
+    @kopf.on.login(registry=registry)
+    async def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+
+    for kind in KINDS:
+        _watch(registry, kind, running)
+
+
+def _watch(registry: kopf.OperatorRegistry, kind: Kind, running: Sequence[Operator]) -> None:
+    @kopf.on.event(kind.group, kind.version, kind.plural, id=kind.plural, registry=registry)
+    async def noticed(meta: kopf.Meta, **_: Any) -> None:
+        for operator in running:
+            operator.notice(Ref(kind, meta["namespace"], meta["name"]), str(meta.get("resourceVersion", "")))
+
+
+def _configure(settings: kopf.OperatorSettings, workers: int) -> None:
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True  # our kinds are known; no watch on CRDs or namespaces
+    settings.queueing.worker_limit = workers
+    logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line per event otherwise
+
+
+register(kopf.get_default_registry(), all_rooms, read_settings)

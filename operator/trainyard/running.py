@@ -1,0 +1,162 @@
+"""The running operator, apart from kopf: watches, queue, Lease, probes, and how they start and stop.
+
+Made by `handlers`. A standby watches and fills its queue like the leader; only the leader visits.
+"""
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from trainyard import probes, telemetry
+from trainyard.reconciling.cycle import Cycle
+from trainyard.reconciling.leadership import LeaseLost
+from trainyard.reconciling.queue import Queue
+from trainyard.reconciling.room import Room
+from trainyard.reconciling.tracking import Written
+from trainyard.reconciling.worker import Report, Worker
+from trainyard.settings import Settings
+from trainyard.systems.bundle import Systems
+from trainyard.systems.cluster.port import Kind, Obj, Ref
+from trainyard.systems.cluster.reflector import Reflector
+from trainyard.waking import woken_by
+from trainyard.wiring import Wired, wire
+
+log = logging.getLogger(__name__)
+
+DRAIN_SECONDS = 20.0  # less than the pod's grace period
+
+Wall = Callable[[], datetime]
+
+
+class Operator:
+    """One process of the operator. `wall` is the clock that decisions are made by."""
+
+    def __init__(self, settings: Settings, rooms: Sequence[Room[Any, Systems]], wall: Wall) -> None:
+        self._settings = settings
+        self._rooms = rooms
+        self._wall = wall
+        self._tasks: list[asyncio.Task[None]] = []
+        self._waiting: dict[Ref, int] = {}
+
+    async def start(self) -> None:
+        """Wire the clients, listen for probes, start to watch, and run for the Lease."""
+        self._wired = await wire(self._settings, self._changed, self._wall)
+        self._worker = _worker(self._settings, self._rooms, self._wired, self._wall, self._report)
+        self._queue: Queue[Ref] = Queue(self._worker.visit, self._settings.workers)
+        self._collectors = self._measure()
+        self._servers = self._make_servers()
+        for server in self._servers:
+            await server.start()
+        self._tasks = [self._spawn("watching", self._wired.mirror.run()), self._spawn("leading", self._lead())]
+
+    async def stop(self) -> None:
+        """Finish the running visits, let go of the Lease, and close everything."""
+        log.info("stopping: finishing the running visits")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not await self._queue.drain(DRAIN_SECONDS):
+            log.warning("some visits did not end in %.0f s and were cut off", DRAIN_SECONDS)
+        await self._wired.leadership.release()
+        for server in self._servers:
+            await server.stop()
+        for collector in self._collectors:
+            telemetry.REGISTRY.unregister(collector)
+        await self._wired.transport.close()
+
+    def notice(self, key: Ref, version: str) -> None:
+        """Take kopf's word for a change, unless the mirror has passed it on already."""
+        store = self._wired.mirror.store(key.kind, key.namespace)
+        if store is None or not store.has_seen(key, version):
+            self._queue.wake(key)
+
+    def _changed(self, kind: Kind, before: Obj | None, now: Obj | None) -> None:
+        telemetry.EVENTS.labels(kind.kind).inc()
+        ours = {room.kind for room in self._rooms}
+        for key in woken_by(kind, before, now, self._stored):
+            if key.kind in ours:
+                self._queue.wake(key)
+
+    def _stored(self, kind: Kind, namespace: str) -> Iterable[Obj]:
+        store = self._wired.mirror.store(kind, namespace)
+        return store.list(namespace, {}) if store else ()
+
+    async def _lead(self) -> None:
+        """Wait for the Lease, then visit for as long as it is kept."""
+        await self._wired.leadership.acquire()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._wired.leadership.keep(), name="lease")
+            group.create_task(self._queue.run(), name="queue")
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_end_process_on_failure)
+        return task
+
+    def _report(self, report: Report) -> None:
+        telemetry.count(report)
+        if report.outcome.waiting:
+            self._waiting[report.key] = report.outcome.waiting
+        elif not report.failure:
+            self._waiting.pop(report.key, None)
+
+    def _watches(self) -> Iterable[Reflector]:
+        return self._wired.mirror.reflectors.values()
+
+    def _make_servers(self) -> tuple[probes.Server, probes.Server]:
+        pages = {
+            "/healthz": lambda: probes.liveness(self._watches()).response(),
+            "/readyz": lambda: probes.readiness(self._watches()).response(),
+        }
+        return (
+            probes.Server(self._settings.probe_port, pages),
+            probes.Server(self._settings.metrics_port, {"/metrics": probes.metrics}),
+        )
+
+    def _measure(self) -> tuple[telemetry.WatchAges, telemetry.WaitingRows]:
+        telemetry.LEADING.set_function(self._wired.leadership.holds)
+        telemetry.DEPTH.set_function(self._queue.depth)
+        telemetry.KEYS.set_function(lambda: len(self._queue.schedule))
+        collectors = (
+            telemetry.WatchAges(lambda: ((w.kind.kind, w.namespace, w.age(), w.synced) for w in self._watches())),
+            telemetry.WaitingRows(lambda: sum(self._waiting.values())),
+        )
+        for collector in collectors:
+            telemetry.REGISTRY.register(collector)
+        return collectors
+
+
+def _worker(
+    settings: Settings,
+    rooms: Sequence[Room[Any, Systems]],
+    wired: Wired,
+    wall: Wall,
+    report: Callable[[Report], None],
+) -> Worker:
+    async def seen(writes: Sequence[Written], seconds: float) -> bool:
+        return await wired.mirror.seen([(w.ref, w.resource_version) for w in writes], seconds)
+
+    systems = wired.systems
+    return Worker(
+        cycles={room.kind: Cycle(room, systems, systems.cluster, wired.record) for room in rooms},
+        now=wall,
+        seen=seen,
+        visit_seconds=float(settings.visit_seconds),
+        jitter=lambda: random.uniform(0.8, 1.2),  # noqa: S311 - spreads load
+        report=report,
+    )
+
+
+def _end_process_on_failure(task: asyncio.Task[None]) -> None:
+    """End the process at once when it cannot watch or may not write any more; Kubernetes starts a fresh one."""
+    error = None if task.cancelled() else task.exception()
+    if error is None:
+        return
+    lost = isinstance(error, ExceptionGroup) and error.subgroup(LeaseLost)
+    log.critical("%s ended: %r", task.get_name(), error, exc_info=None if lost else error)
+    logging.shutdown()
+    os._exit(1)

@@ -1,0 +1,107 @@
+"""Which keys a change wakes: the object's own, its owner's, and those that decide by looking at it. Pure.
+
+Nothing is decided here: a key that is woken for nothing runs one cycle that changes nothing. Called by `running`
+for every change that the mirror sees. What it reads comes from outside, so nothing of its shape is taken for sure.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from trainyard import naming
+from trainyard.systems.cluster.port import (
+    KINDS,
+    MODEL_VERSION,
+    ROLLOUT,
+    TRAINING_PIPELINE,
+    TRAINING_RUN,
+    Kind,
+    Obj,
+    Ref,
+)
+
+OURS = frozenset({TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT})
+LABELS: Mapping[str, Kind] = {
+    naming.LABEL_PIPELINE: TRAINING_PIPELINE,
+    naming.LABEL_RUN: TRAINING_RUN,
+    naming.LABEL_ROLLOUT: ROLLOUT,
+}
+
+# Lists a kind's objects in a namespace, from the store.
+Lookup = Callable[[Kind, str], Iterable[Obj]]
+
+
+def woken_by(kind: Kind, before: Obj | None, now: Obj | None, lookup: Lookup) -> set[Ref]:
+    """Return the keys to visit after a change; `before` or `now` is None where the object came or went."""
+    obj = now or before
+    if obj is None:
+        return set()
+    namespace = str(obj["metadata"]["namespace"])
+    if kind not in OURS:
+        return {ref for one in (before, now) if one for ref in _owners(one, namespace)}
+    own = Ref(kind, namespace, str(obj["metadata"]["name"]))
+    return {own, *_interested(own, before, now, lookup)}
+
+
+def _owners(child: Obj, namespace: str) -> Iterable[Ref]:
+    """The objects of ours that a child belongs to, by owner reference or by label (pods belong to a Job)."""
+    meta = child["metadata"]
+    for owner in meta.get("ownerReferences") or ():
+        kind = KINDS.get((owner.get("apiVersion", ""), owner.get("kind", "")))
+        if kind in OURS and kind is not None:
+            yield Ref(kind, namespace, str(owner.get("name")))
+    for label, name in (meta.get("labels") or {}).items():
+        if label in LABELS:
+            yield Ref(LABELS[label], namespace, str(name))
+
+
+def _interested(own: Ref, before: Obj | None, now: Obj | None, lookup: Lookup) -> Iterable[Ref]:
+    spec = _at(now or before, "spec")
+    if own.kind == MODEL_VERSION:
+        model = spec.get("model")
+        yield from _those(ROLLOUT, own.namespace, lookup, "model", model)
+        yield from _named(TRAINING_RUN, own.namespace, _at(spec, "source").get("run"))
+    elif own.kind == TRAINING_RUN:
+        yield from _named(TRAINING_PIPELINE, own.namespace, spec.get("pipeline"))
+    elif own.kind == ROLLOUT:
+        for version in _changed_roles(before, now):
+            yield from _named(MODEL_VERSION, own.namespace, version)
+    elif _generation(before) != _generation(now):
+        yield from _those(TRAINING_RUN, own.namespace, lookup, "pipeline", own.name)
+
+
+def _those(kind: Kind, namespace: str, lookup: Lookup, field: str, value: Any) -> Iterable[Ref]:
+    """The objects of a kind whose spec says this."""
+    for obj in lookup(kind, namespace):
+        if value is not None and _at(obj, "spec").get(field) == value:
+            yield Ref(kind, namespace, str(obj["metadata"]["name"]))
+
+
+def _named(kind: Kind, namespace: str, name: Any) -> Iterable[Ref]:
+    if isinstance(name, str) and name:
+        yield Ref(kind, namespace, name)
+
+
+def _changed_roles(before: Obj | None, now: Obj | None) -> set[Any]:
+    """The versions whose part in a Rollout changed: weights move often, and concern no version."""
+    return {version for version, _ in _roles(before) ^ _roles(now)}
+
+
+def _roles(rollout: Obj | None) -> set[tuple[Any, str]]:
+    """(version, what the Rollout does or did with it)."""
+    status = _at(rollout, "status")
+    roles = {(_at(_at(rollout, "spec"), "version").get("name"), "wanted")}
+    roles |= {(_at(status, role).get("version"), role) for role in ("stable", "canary")}
+    for entry in status.get("history") or ():
+        if isinstance(entry, Mapping):
+            roles.add((entry.get("version"), f"{entry.get('revision')} {entry.get('outcome')}"))
+    return roles
+
+
+def _at(value: Any, field: str) -> Mapping[str, Any]:
+    """A map's field that is a map itself, else an empty one."""
+    inner = value.get(field) if isinstance(value, Mapping) else None
+    return inner if isinstance(inner, Mapping) else {}
+
+
+def _generation(obj: Obj | None) -> Any:
+    return None if obj is None else obj["metadata"].get("generation")

@@ -1,0 +1,123 @@
+"""Settings become clients, and clients one frozen Systems bundle. Called once, by `running`."""
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from trainyard import naming
+from trainyard.reconciling.cycle import Recorder
+from trainyard.reconciling.leadership import FencedCluster, Leadership
+from trainyard.reconciling.plan import Record
+from trainyard.reconciling.tracking import TrackedCluster
+from trainyard.settings import Database, Settings
+from trainyard.systems.artifacts.client import ObstoreArtifacts
+from trainyard.systems.bundle import Config, Systems
+from trainyard.systems.cluster.client import KubernetesCluster
+from trainyard.systems.cluster.port import (
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    JOB,
+    MODEL_VERSION,
+    POD,
+    ROLLOUT,
+    SERVICE,
+    TRAINING_PIPELINE,
+    TRAINING_RUN,
+    VOLUME_CLAIM,
+    Cluster,
+)
+from trainyard.systems.cluster.reflector import Mirror, OnChange
+from trainyard.systems.cluster.transport import Transport, connect
+from trainyard.systems.engine.job import JobEngine
+from trainyard.systems.metadata.port import Metadata, MetadataUnavailable, Row
+
+log = logging.getLogger(__name__)
+
+OURS = (TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT)
+CHILDREN = (DEPLOYMENT, SERVICE, JOB, POD, HTTP_ROUTE, CONTROLLER_REVISION, VOLUME_CLAIM)
+SELECTOR = ",".join(f"{key}={value}" for key, value in naming.MANAGED_BY.items())
+
+
+@dataclass(frozen=True)
+class Wired:
+    """Everything that lives as long as the process. record: None where no database is configured."""
+
+    transport: Transport
+    mirror: Mirror
+    leadership: Leadership
+    systems: Systems
+    record: Recorder | None
+
+
+async def wire(settings: Settings, on_change: OnChange, wall: Callable[[], datetime]) -> Wired:
+    """Make the clients. Nothing is connected to yet; only the Kubernetes login is read."""
+    transport = Transport(await connect())
+    kinds = dict.fromkeys(OURS, "") | dict.fromkeys(CHILDREN, SELECTOR)
+    mirror = Mirror(transport, kinds, settings.namespaces, on_change)
+    leadership = Leadership(
+        KubernetesCluster(transport),
+        namespace=settings.pod_namespace,
+        name=settings.lease_name,
+        identity=f"{settings.pod_name}_{uuid.uuid4()}",
+        lease_seconds=settings.lease_seconds,
+        wall=wall,
+    )
+    cluster = TrackedCluster(FencedCluster(KubernetesCluster(transport, mirror), leadership.holds))
+    systems = _systems(settings, cluster)
+    record = _recorder(systems.metadata) if settings.database else None
+    return Wired(transport, mirror, leadership, systems, record)
+
+
+def _systems(settings: Settings, cluster: Cluster) -> Systems:
+    config = Config(
+        courier_image=settings.courier_image,
+        server_images=settings.server_images,
+        bucket=settings.store.bucket,
+        store_endpoint=settings.store.endpoint,
+        store_region=settings.store.region,
+        image_pull_policy=settings.image_pull_policy,
+        scrape_interval_seconds=settings.scrape_interval_seconds,
+        custom_queries=settings.custom_queries,
+    )
+    from trainyard.systems.prometheus.client import HttpPrometheus
+
+    store = settings.store
+    artifacts = ObstoreArtifacts(store.endpoint, store.region, store.access_key, store.secret_key)
+    return Systems(
+        cluster=cluster,
+        engines={"job": JobEngine(cluster, artifacts, config)},
+        artifacts=artifacts,
+        prometheus=HttpPrometheus(settings.prometheus_url),
+        metadata=_metadata(settings.database),
+        config=config,
+    )
+
+
+def _metadata(database: Database | None) -> Metadata:
+    if database is None:
+        return NoDatabase()
+    from trainyard.systems.metadata.client import MySQLMetadata  # SQLAlchemy is loaded where it is used
+
+    return MySQLMetadata(database.host, database.port, database.name, database.user, database.password)
+
+
+class NoDatabase:
+    """The `Metadata` port where no database is configured: rows go nowhere, as the cluster is the truth."""
+
+    async def record(self, rows: Sequence[Row]) -> None:
+        """See the port."""
+
+
+def _recorder(metadata: Metadata) -> Recorder:
+    async def record(rows: Sequence[Record]) -> bool:
+        try:
+            await metadata.record(rows)
+        except MetadataUnavailable as error:
+            log.warning("the metadata database does not take rows: %s", error)
+            return False
+        return True
+
+    return record
