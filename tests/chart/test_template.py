@@ -1,0 +1,224 @@
+"""What `helm template` makes of the values: lint, refusals, least privilege, settings that the operator can read."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.charts import CHART, NAMESPACE, VALUES, Helm, HelmFailed, Obj, ci, one, pod_specs, rendered
+from trainyard.resources.crd import KINDS
+from trainyard.settings import read_settings
+
+pytestmark = pytest.mark.rig
+
+each_file = pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
+CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
+
+
+@each_file
+def test_lint(values: Path, helm: Helm) -> None:
+    helm("lint", "--strict", str(CHART), "-f", str(values))
+
+
+@each_file
+def test_the_values_files_say_something_else_than_the_defaults(values: Path, helm: Helm) -> None:
+    assert rendered(helm, "-f", str(values)) != rendered(helm)
+
+
+REFUSED = [
+    ("operator.replica=2", "operator", "replica"),
+    ("mysql.externl.host=x", "mysql", "externl"),
+    ("unknown=1", "unknown"),
+    ("crds.keep=maybe", "crds/keep"),
+    ("operator.workers=0", "operator/workers"),
+    ("image.pullPolicy=Sometimes", "image/pullPolicy"),
+    ("prometheus.url=prometheus:9090", "prometheus/url"),
+    ("store.bucket=Models", "store/bucket"),
+    ("setup.namespaces={a,a}", "setup/namespaces"),
+    ("namespaces={Team_A}", "namespaces/0"),
+    ("mysql.enabled=false,mysql.external.host=db", "mysql/external/existingSecret"),
+]
+
+
+@pytest.mark.parametrize("row", REFUSED, ids=lambda row: row[0])
+def test_wrong_values_are_refused_by_name(row: tuple[str, ...], helm: Helm) -> None:
+    setting, *words = row
+    with pytest.raises(HelmFailed) as refusal:
+        rendered(helm, "--set", setting)
+    said = str(refusal.value).replace(".", "/")
+    assert [word for word in words if word not in said] == []
+
+
+def test_every_section_of_the_values_is_explained() -> None:
+    text = (CHART / "values.yaml").read_text()
+    sections = re.findall(r"(?m)^(# .*\n)?([a-zA-Z]+):(.*\n(?:[ ].*\n|\n)*)", text)
+    assert {name for _, name, _ in sections} == set(yaml.safe_load(text))
+    assert [name for comment, name, body in sections if not comment and "# " not in body] == []
+
+
+def test_the_schema_knows_every_value() -> None:
+    """Each default is a key of values.schema.json, and the other way round (`global` is Helm's own)."""
+
+    def keys(value: Any, at: str = "") -> set[str]:
+        children = value.items() if isinstance(value, dict) else ()
+        return {at} | {key for name, child in children for key in keys(child, f"{at}.{name}")}
+
+    def declared(schema: Obj, at: str = "") -> set[str]:
+        schema = definitions[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+        children = schema.get("properties", {}).items()
+        return {at} | {key for name, child in children for key in declared(child, f"{at}.{name}")}
+
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    definitions = schema["$defs"]
+    free = (".resources.requests", ".resources.limits")
+    written = {
+        key for key in keys(yaml.safe_load((CHART / "values.yaml").read_text())) if not any(f in key for f in free)
+    }
+    assert written == {key for key in declared(schema) if not any(f in key for f in free)} - {".global"}
+
+
+@each_file
+def test_rbac_has_no_wildcard_and_lists_no_secrets(values: Path, helm: Helm) -> None:
+    rules = [
+        (obj["metadata"]["name"], rule)
+        for obj in rendered(helm, "-f", str(values))
+        if obj["kind"] in ("Role", "ClusterRole")
+        for rule in obj["rules"]
+    ]
+    assert rules
+    for name, rule in rules:
+        assert "*" not in rule["verbs"] + rule["resources"] + rule["apiGroups"], name
+        if "secrets" in rule["resources"]:
+            assert not {"list", "watch", "deletecollection"} & set(rule["verbs"]), name
+
+
+def test_a_namespaced_install_needs_nothing_of_the_cluster(helm: Helm) -> None:
+    objects = rendered(helm, *ci("namespaced"))
+    assert [o["kind"] for o in objects if o["kind"] in CLUSTER_SCOPED] == []
+    roles = {o["metadata"]["namespace"] for o in objects if o["kind"] == "Role"}
+    assert roles == {NAMESPACE, "team-a", "team-b"}
+
+
+def test_crds_are_those_of_the_models(helm: Helm) -> None:
+    crds = [o for o in rendered(helm) if o["kind"] == "CustomResourceDefinition"]
+    assert len(crds) == len(KINDS)
+    for crd in crds:
+        plural = crd["spec"]["names"]["plural"]
+        source = yaml.safe_load((CHART.parents[1] / f"crds/trainyard.dev_{plural}.yaml").read_text())
+        assert crd["spec"] == source["spec"]
+        assert crd["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+
+
+def test_crds_can_be_left_out_or_be_let_go(helm: Helm) -> None:
+    assert not [o for o in rendered(helm, "--set", "crds.install=false") if o["kind"] == "CustomResourceDefinition"]
+    let_go = [o for o in rendered(helm, "--set", "crds.keep=false") if o["kind"] == "CustomResourceDefinition"]
+    assert all("helm.sh/resource-policy" not in crd["metadata"]["annotations"] for crd in let_go)
+
+
+class Environment(Mapping[str, str]):
+    """The container's environment, which notes what is read of it. What the cluster fills in stands as `given`."""
+
+    def __init__(self, variables: list[Obj]) -> None:
+        self.values_by_name = {v["name"]: v.get("value", "given") for v in variables}
+        self.read: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.read.add(name)
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Any:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+
+@each_file
+def test_the_operator_reads_every_setting_that_the_chart_writes(values: Path, helm: Helm) -> None:
+    (container,) = one(rendered(helm, "-f", str(values)), "Deployment")["spec"]["template"]["spec"]["containers"]
+    environment = Environment(container["env"])
+    read_settings(environment)
+    assert set(environment) == environment.read
+
+
+def test_settings_arrive(helm: Helm) -> None:
+    def settings(*arguments: str) -> Any:
+        (container,) = one(rendered(helm, *arguments), "Deployment")["spec"]["template"]["spec"]["containers"]
+        return read_settings(Environment(container["env"]))
+
+    default, external = settings(), settings(*ci("external"))
+    assert default.store.endpoint == f"http://trainyard-minio.{NAMESPACE}.svc:9000"
+    assert default.database.host == f"trainyard-mysql.{NAMESPACE}.svc"
+    assert (external.database.host, external.database.port) == ("mysql.databases.svc", 3307)
+    assert external.store.bucket == "models"
+    assert settings("--set", "mysql.enabled=false").database is None
+    assert settings(*ci("namespaced")).namespaces == ("team-a", "team-b")
+    assert settings("--set", "operator.visitSeconds=30").visit_seconds == 30
+
+
+def test_the_setup_job_is_named_by_what_it_does(helm: Helm) -> None:
+    first = one(rendered(helm), "Job")["metadata"]["name"]
+    assert one(rendered(helm, "--is-upgrade"), "Job")["metadata"]["name"] == first
+    assert one(rendered(helm, "--set", "operator.workers=3"), "Job")["metadata"]["name"] == first
+    assert one(rendered(helm, "--set", "setup.namespaces={team-a}"), "Job")["metadata"]["name"] != first
+
+
+def test_the_setup_runs_only_what_is_needed(helm: Helm) -> None:
+    def steps(*arguments: str) -> list[str]:
+        pod = one(rendered(helm, *arguments), "Job")["spec"]["template"]["spec"]
+        return [c["name"] for c in [*pod.get("initContainers", []), *pod["containers"]]]
+
+    assert steps() == ["secrets", "store"]
+    assert steps("--set", "minio.enabled=false") == ["secrets"]
+    assert steps("--set", "mysql.enabled=false") == ["secrets", "store"]
+    assert not [o for o in rendered(helm, *ci("external")) if o["kind"] == "Job"]
+
+
+def test_no_password_is_rendered_and_none_changes(helm: Helm) -> None:
+    """`helm template` twice gives the same bytes: nothing random, and no Secret of ours."""
+    assert rendered(helm) == rendered(helm)
+    assert [o for o in rendered(helm) if o["kind"] == "Secret"] == []
+
+
+def test_data_lies_on_claims(helm: Helm) -> None:
+    for name, mounted in (("trainyard-mysql", "/var/lib/mysql"), ("trainyard-minio", "/data")):
+        spec = one(rendered(helm), "StatefulSet", name)["spec"]
+        assert [c["metadata"]["name"] for c in spec["volumeClaimTemplates"]] == ["data"]
+        mounts = {m["name"]: m["mountPath"] for m in spec["template"]["spec"]["containers"][0]["volumeMounts"]}
+        assert mounts["data"] == mounted
+        assert "persistentVolumeClaimRetentionPolicy" not in spec, "claims outlive the StatefulSet"
+
+
+def test_model_servers_are_named_by_their_pods_labels_only(helm: Helm) -> None:
+    (endpoint,) = one(rendered(helm, *ci("external")), "PodMonitor", "trainyard-models")["spec"]["podMetricsEndpoints"]
+    assert endpoint["honorLabels"] is False
+    ours = ("rollout", "revision", "version", "model")
+    wanted = {name: f"__meta_kubernetes_pod_label_trainyard_dev_{name}" for name in ours}
+    assert {r["targetLabel"]: r["sourceLabels"][0] for r in endpoint["relabelings"]} == wanted
+    text = one(rendered(helm), "ConfigMap", "trainyard-scrape")["data"]["scrape.yaml"]
+    (job,) = yaml.safe_load(text)
+    assert job["honor_labels"] is False
+    assert job["scrape_interval"] == "15s"
+    copied = {r["target_label"]: r["source_labels"][0] for r in job["relabel_configs"] if "target_label" in r}
+    assert copied == {
+        **wanted,
+        "namespace": "__meta_kubernetes_namespace",
+        "pod": "__meta_kubernetes_pod_name",
+    }
+
+
+def test_two_replicas_get_a_disruption_budget(helm: Helm) -> None:
+    assert not [o for o in rendered(helm) if o["kind"] == "PodDisruptionBudget"]
+    budget = one(rendered(helm, "--set", "operator.replicas=2"), "PodDisruptionBudget")
+    assert budget["spec"]["minAvailable"] == 1
+
+
+@each_file
+def test_selectors_tell_the_components_apart(values: Path, helm: Helm) -> None:
+    labels = [template["metadata"]["labels"] for template in pod_specs(rendered(helm, "-f", str(values))).values()]
+    names = [one_pod["app.kubernetes.io/name"] for one_pod in labels]
+    assert len(set(names)) == len(names)
