@@ -155,7 +155,6 @@ def start(seen: Observed, now: datetime) -> Plan | None:
     return Plan(
         actions=(*_identify(seen, seen.request.id), *_intend(seen, intent), StartEngine(seen.kind, seen.request)),
         status=intent,
-        records=(lineage.started(seen, str(intent["startTime"])),),
         revisit_after=SOON_SECONDS,
     )
 
@@ -228,24 +227,24 @@ def give_up_waiting(seen: Observed, now: datetime) -> Plan | None:
     if left is None or left > 0:
         return None
     engine = _engine(seen)
-    known = engine.reason in WAITING_REASONS
-    why = f" ({engine.reason})" if engine.reason and not known else ""
-    message = engine.message if known else f"It could not begin{why}: {engine.message or 'no reason is known'}"
-    reason = engine.reason if known else reasons.STEP_FAILED
-    return end(seen, now, Outcome(reason=reason, message=message, at=status.stamp(now)))
+    message = status.first_message(seen, engine.reason) or engine.message
+    if engine.reason in WAITING_REASONS:
+        return end(seen, now, Outcome(reason=engine.reason, message=message, at=status.stamp(now)))
+    why = f" ({engine.reason})" if engine.reason else ""
+    message = f"It could not begin{why}: {message or 'no reason is known'}"
+    return end(seen, now, Outcome(reason=reasons.STEP_FAILED, message=message, at=status.stamp(now)))
 
 
 def follow(seen: Observed, now: datetime) -> Plan:
     """It goes on: tell how far, and begin the part that is due."""
     engine = _engine(seen)
-    told = status.following(seen, now, engine)
-    if engine.due and seen.request is not None and seen.source.state is not None:
-        return Plan((StartEngine(seen.kind, seen.request),), told, revisit_after=SOON_SECONDS)
-    limits = [
-        left for left in (deadlines.running_left(seen, now), deadlines.waiting_left(seen, now)) if left is not None
-    ]
-    waits = [PENDING_SECONDS] if engine.waiting_since else []
-    return Plan(status=told, revisit_after=max(1.0, min([*limits, *waits], default=PENDING_SECONDS)))
+    due = engine.due and seen.request is not None and seen.source.state is not None
+    return Plan(
+        actions=(StartEngine(seen.kind, seen.request),) if due and seen.request is not None else (),
+        status=status.following(seen, now, engine),
+        records=() if seen.before.steps else (lineage.started(seen, seen.before.start_time or status.stamp(now)),),
+        revisit_after=SOON_SECONDS if due else _next_look(seen, now, engine),
+    )
 
 
 RULES: tuple[Rule, ...] = (
@@ -286,6 +285,13 @@ def _unstarted(seen: Observed) -> bool:
         return True
     absent = seen.engine is not None and seen.engine.phase is Phase.ABSENT
     return absent and not seen.before.steps and request.is_own_identity(seen.meta, seen.before)
+
+
+def _next_look(seen: Observed, now: datetime, engine: EngineState) -> float:
+    """Return when a clock runs out; sooner while a pod waits, for its events are not watched."""
+    limits = (deadlines.running_left(seen, now), deadlines.waiting_left(seen, now))
+    waits = [PENDING_SECONDS] if engine.waiting_since else []
+    return max(1.0, min([*(left for left in limits if left is not None), *waits], default=AGAIN_SECONDS))
 
 
 def _refuse(seen: Observed, now: datetime, reason: str, message: str, after: float) -> Plan:

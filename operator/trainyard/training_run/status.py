@@ -136,6 +136,12 @@ def current_steps(seen: Observed) -> tuple[StepStatus, ...]:
     return _steps(seen, told) or seen.before.steps
 
 
+def first_message(seen: Observed, reason: str) -> str:
+    """Return what was told first for the reason that the run waits for, "" where it is another one."""
+    told = find(seen.before.conditions, "Succeeded")
+    return told.message if told is not None and reason and told.reason == reason else ""
+
+
 def _status(seen: Observed, now: datetime, conditions: Iterable[Condition], **fields: Any) -> dict[str, Any]:
     generation = seen.meta.generation
     merged = merge(seen.before.conditions, conditions, generation, stamp(now))

@@ -15,6 +15,7 @@ from trainyard.systems.engine.job_objects import FETCH, PUBLISH, TRAIN
 from trainyard.systems.engine.port import EngineState, Phase, Step
 
 STOPPING = "Stopping"
+RETRYING = "Retrying"
 DELETED = "The pod is gone before it ended; the Job says: "
 QUEUED = "Queued"
 
@@ -102,7 +103,7 @@ def publish_step(part: Part) -> Step:
     verdict = _verdict(part.job)
     step = _step(PUBLISH, part)
     if verdict == "" and step.state is Phase.FAILED:
-        return replace(step, state=Phase.RUNNING, completion_time=None)
+        return replace(step, state=Phase.RUNNING, reason=RETRYING, completion_time=None)
     if verdict == "Failed":
         return replace(step, state=Phase.FAILED, reason="PublishFailed")
     return step

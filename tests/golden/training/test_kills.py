@@ -1,0 +1,44 @@
+"""The operator is killed after its j-th write, or loses the reply to it, for every j: the same end, one Job each."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from tests.golden.training import test_histories as histories
+from tests.golden.training.world import Killed, World, end_state, jobs
+from trainyard.systems.cluster.port import EVENT, Unavailable
+
+History = Callable[[World], Awaitable[None]]
+LIVES = (
+    histories.succeeded,
+    histories.exit_3,
+    histories.nothing_to_publish,
+    histories.timed_out,
+    histories.cancelled,
+    histories.deleted_while_running,
+    histories.replace_cancels_first,
+    pytest.param(histories.history_is_pruned, marks=pytest.mark.soak),  # a hundred writes
+)
+
+
+class Lost(Unavailable):
+    """The write happened, its reply did not arrive."""
+
+
+async def _live(history: History, kill_at: int | None, fault: type[Exception]) -> World:
+    world = World(kill_at=kill_at, fault=fault)
+    await history(world)
+    await world.stays_quiet()
+    return world
+
+
+@pytest.mark.parametrize("fault", [Killed, Lost], ids=["killed", "reply-lost"])
+@pytest.mark.parametrize("history", LIVES, ids=lambda h: str(h.__name__))
+async def test_same_end(history: History, fault: type[Exception]) -> None:
+    calm = await _live(history, None, fault)
+    expected = end_state(calm)
+    for j, write in enumerate(calm.cluster.writes, start=1):
+        world = await _live(history, j, fault)
+        assert write.ref.kind == EVENT or "cycle ends" in world.text()
+        assert end_state(world) == expected, f"write {j}:\n{world.text()}"
+        assert jobs(world) == jobs(calm), f"write {j}:\n{world.text()}"
