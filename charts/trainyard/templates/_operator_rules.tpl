@@ -1,33 +1,37 @@
-{{/* What the operator may do where it works. No wildcard; of Secrets it gets single ones, to see their label. */}}
+{{/*
+What the operator may do where it works: get, list, watch, create, patch, delete, each where it is used. No wildcard.
+Of Secrets it gets single ones, to see whether their owner labelled them usable-by-pods.
+*/}}
 {{- define "trainyard.operatorRules" -}}
 - apiGroups: [trainyard.dev]
   resources: [trainingpipelines, rollouts]
-  verbs: [get, list, watch, update, patch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [trainyard.dev]
   resources: [trainingruns, modelversions]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [trainyard.dev]
   resources: [trainingpipelines/status, trainingruns/status, modelversions/status, rollouts/status]
-  verbs: [get, update, patch]
+  verbs: [patch]
 - apiGroups: [apps]
   resources: [deployments, controllerrevisions]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [batch]
   resources: [jobs]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [services, persistentvolumeclaims]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
   verbs: [get, list, watch]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
+# Its own are created; others' tell why a pod does not start.
 - apiGroups: [""]
   resources: [events]
-  verbs: [create, patch]
-- apiGroups: [gateway.networking.k8s.io]
-  resources: [httproutes]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [create, list]
 {{- end -}}
