@@ -33,12 +33,12 @@ class Computes(Protocol):
 
 
 class Holder:
-    """Owns the model and the threads that compute."""
+    """Owns the model and the threads that compute. `waiting` counts the requests that have no answer yet."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._model: Computes | None = None
-        self._waiting = 0
+        self.waiting = 0
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="compute")
         self._last_failure = ("", float("-inf"))
 
@@ -62,13 +62,13 @@ class Holder:
         BadRequest, NotReady, Busy or ModelFailed otherwise.
         """
         model = self._present()
-        if self._waiting >= self.settings.max_waiting:
-            raise Busy(f"{self._waiting} requests are waiting already")
-        self._waiting += 1
+        if self.waiting >= self.settings.max_waiting:
+            raise Busy(f"{self.waiting} requests are waiting already")
+        self.waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, self._answer, model, read, body)
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
 
     def _present(self) -> Computes:
         if self._model is None:

@@ -44,7 +44,7 @@ class Serving(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
         inside = tf.reduce_all((features >= self._lowest) & (features <= self._highest), axis=1)
         outside = tf.reduce_sum(tf.cast(~inside, tf.int32))
         return tf.debugging.Assert(
-            tf.equal(outside, 0), ["rows with a feature outside of the training data's range:", outside]
+            tf.equal(outside, 0), ["rows with a feature outside of the range of the training data:", outside]
         )
 
 
