@@ -8,11 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from local.rig import ApiServerRig
 
@@ -112,12 +114,12 @@ def _succeeded(status: str, reason: str, message: str = "") -> Mapping[str, Any]
 
 
 @pytest.fixture(scope="module")
-def person(rig: ApiServerRig, crds: None, kubectl: Callable[..., str]) -> Iterator[Person]:
+def person(rig: ApiServerRig, crds: None, kubectl: Callable[..., str]) -> Person:
     kubectl("create", "namespace", "ada")
     made = Person(rig, "ada")
     made.kubectl("apply", "-f", "-", stdin=PIPELINE)
     made.kubectl("apply", "-f", "-", stdin=ROLLOUT)
-    yield made
+    return made
 
 
 def _after(count: int, person: Person, what: Callable[[str], None]) -> threading.Thread:
@@ -273,11 +275,11 @@ def test_rollout_on_one_screen(person: Person) -> None:
     assert "There is no Rollout" in person.trainyard("rollout", "get", "nope").err
 
 
-def test_an_api_server_that_is_away_is_a_sentence(person: Person, tmp_path: Any) -> None:
-    config = person.rig.kubeconfig.read_text()
-    port = config.split("server: https://127.0.0.1:")[1].split("\n")[0].strip().strip("'\"")
+def test_an_api_server_that_is_away_is_a_sentence(person: Person, tmp_path: Path) -> None:
+    config = yaml.safe_load(person.rig.kubeconfig.read_text())
+    config["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
     elsewhere = tmp_path / "kubeconfig"
-    elsewhere.write_text(config.replace(port, "9"))
+    elsewhere.write_text(yaml.safe_dump(config))
     done = person.trainyard("runs", "--kubeconfig", str(elsewhere))
     assert done.status == 1
     assert done.err.startswith("The API server does not answer: ")

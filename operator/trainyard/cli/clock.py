@@ -1,0 +1,39 @@
+"""The command line's clock: ages in tables, and fresh names for what a person asks for."""
+
+from datetime import UTC, datetime
+
+
+def now() -> datetime:
+    """Return the present time in UTC."""
+    return datetime.now(UTC)  # noqa: TID251 - a person's command happens now; nothing is reconciled here
+
+
+def parse(stamp: str | None) -> datetime | None:
+    """Read an RFC 3339 time; None where there is none, or it is malformed."""
+    try:
+        return datetime.fromisoformat(stamp) if stamp else None
+    except ValueError:
+        return None
+
+
+def seconds_between(start: str | None, end: str | None, present: datetime) -> float | None:
+    """Return how long something took, or takes until the present; None where it has not begun."""
+    began = parse(start)
+    return None if began is None else ((parse(end) or present) - began).total_seconds()
+
+
+def spoken(seconds: float | None) -> str:
+    """Write a duration as kubectl does: 42s, 3m5s, 7h12m, 12d."""
+    if seconds is None:
+        return ""
+    whole = max(0, int(seconds))
+    for size, big, small, part in ((86_400, "d", "h", 3_600), (3_600, "h", "m", 60), (60, "m", "s", 1)):
+        if whole >= size:
+            rest = whole % size // part
+            return f"{whole // size}{big}" + (f"{rest}{small}" if rest and whole < 10 * size else "")
+    return f"{whole}s"
+
+
+def age(stamp: str | None, present: datetime) -> str:
+    """Write how long ago something was."""
+    return spoken(seconds_between(stamp, None, present))

@@ -1,0 +1,94 @@
+"""The way to the API server: kubeconfig, context and namespace as kubectl takes them. Used by every command."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from trainyard.cli.problem import USAGE, Problem
+from trainyard.systems.cluster.client import KubernetesCluster
+from trainyard.systems.cluster.port import ClusterError, Forbidden, Kind, NotFound, Obj, Ref, Unavailable
+from trainyard.systems.cluster.transport import Transport
+
+T = TypeVar("T")
+_REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+
+
+class Where(NamedTuple):
+    """What the flags say; None means what the kubeconfig says."""
+
+    namespace: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+
+
+@dataclass(frozen=True)
+class Connection:
+    """One API server and the namespace that is meant."""
+
+    cluster: KubernetesCluster
+    transport: Transport
+    namespace: str
+
+    async def find(self, kind: Kind, name: str) -> Obj:
+        """Return an object of the namespace. Raises Problem where there is none."""
+        found = await self.cluster.get(Ref(kind, self.namespace, name))
+        if found is None:
+            raise Problem(f"There is no {kind.kind} {name!r} in namespace {self.namespace!r}.")
+        return found
+
+    async def user(self) -> str:
+        """Return who the API server takes us for; "" where it does not say."""
+        body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+        try:
+            answer = await self.transport.request("POST", _REVIEW, body=body)
+        except (Forbidden, NotFound):  # switched off, or an API server before 1.28
+            return ""
+        return str(answer.get("status", {}).get("userInfo", {}).get("username", ""))
+
+
+def run(command: Coroutine[Any, Any, T]) -> T:
+    """Run a command to its end. What the API server says against it becomes a Problem."""
+    try:
+        return asyncio.run(command)
+    except Unavailable as error:
+        raise Problem(f"The API server does not answer: {error}") from error
+    except Forbidden as error:
+        raise Problem(f"The API server refuses: {error}") from error
+    except ClusterError as error:
+        raise Problem(f"The API server says: {error}") from error
+
+
+@asynccontextmanager
+async def connected(where: Where) -> AsyncIterator[Connection]:
+    """Connect as the kubeconfig says, or as a pod's service account where there is no kubeconfig."""
+    configuration = Configuration()
+    try:
+        namespace = await _login(where, configuration)
+    except ConfigException as error:
+        raise Problem(f"No API server: {error}", USAGE) from error
+    transport = Transport(ApiClient(configuration))
+    try:
+        yield Connection(KubernetesCluster(transport), transport, where.namespace or namespace)
+    finally:
+        await transport.close()
+
+
+async def _login(where: Where, configuration: Configuration) -> str:
+    try:
+        loader = await load_kube_config(  # type: ignore[no-untyped-call] # no types there
+            config_file=where.kubeconfig, context=where.context, client_configuration=configuration,
+            persist_config=False,
+        )  # fmt: skip
+    except ConfigException:
+        if where.kubeconfig or where.context:
+            raise
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
+        return "default"
+    contexts = {c["name"]: c["context"] for c in loader.list_contexts()}
+    chosen = where.context or loader.current_context["name"]
+    return str(contexts[chosen].get("namespace") or "default")

@@ -1,0 +1,113 @@
+"""`trainyard run`, `watch` and `cancel`: start a training by hand, follow it, stop it."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from trainyard import naming
+from trainyard.cli import clock, parameters
+from trainyard.cli.connection import Connection
+from trainyard.cli.objects import condition
+from trainyard.cli.problem import Problem
+from trainyard.resources.training_pipeline import TrainingPipeline
+from trainyard.systems.cluster.port import TRAINING_PIPELINE, TRAINING_RUN, Obj, Ref, Unavailable
+
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A one-off run that a person asks for; `arguments` are texts like name=value."""
+
+    pipeline: str
+    arguments: Sequence[str] = ()
+    description: str = ""
+    experiment: str = ""
+
+
+async def start(connection: Connection, wish: Wish) -> Obj:
+    """Check the parameters against the pipeline and create the run. Raises Problem before anything is created."""
+    pipeline = _pipeline(await connection.find(TRAINING_PIPELINE, wish.pipeline))
+    values = parameters.read(pipeline.spec.parameters, wish.arguments)
+    user = (await connection.user()) or "unknown"
+    spec: dict[str, Any] = {
+        "pipeline": wish.pipeline,
+        "trigger": {"type": "OneOff", "name": user[:63]},
+        "parameters": values,
+        "description": wish.description,
+        "experiment": wish.experiment,
+    }
+    name = naming.run_name(wish.pipeline, "OneOff", user, clock.now().isoformat())
+    return await connection.cluster.create(
+        {
+            "apiVersion": naming.API_VERSION,
+            "kind": TRAINING_RUN.kind,
+            "metadata": {
+                "name": name,
+                "namespace": connection.namespace,
+                "labels": {naming.LABEL_PIPELINE: wish.pipeline, naming.LABEL_TRIGGER: "OneOff"},
+            },
+            "spec": {key: value for key, value in spec.items() if value},
+        }
+    )
+
+
+async def cancel(connection: Connection, name: str) -> bool:
+    """Ask for a run's end; False where it has ended already."""
+    run = await connection.find(TRAINING_RUN, name)
+    if ended(run):
+        return False
+    await connection.cluster.patch(Ref(TRAINING_RUN, connection.namespace, name), {"spec": {"cancel": True}})
+    return True
+
+
+async def follow(
+    connection: Connection, name: str, show: Callable[[Obj], None], timeout_seconds: float | None = None
+) -> Obj:
+    """Show a run until it ends, and return it. Raises Problem after the timeout, or where the run is deleted."""
+    began = time.monotonic()
+    while True:
+        run = await _look(connection, name)
+        if run is not None:
+            show(run)
+            if ended(run):
+                return run
+        if timeout_seconds is not None and time.monotonic() - began >= timeout_seconds:
+            raise Problem(f"TrainingRun {name} has not ended within {timeout_seconds:g} s; {how_to_go_on(name)}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def ended(run: Obj) -> bool:
+    """Whether a run's outcome is known."""
+    return condition(run, "Succeeded").get("status") in ("True", "False")
+
+
+def succeeded(run: Obj) -> bool:
+    """Whether a run ended well."""
+    return condition(run, "Succeeded").get("status") == "True"
+
+
+def how_to_go_on(name: str) -> str:
+    """Return how a run that goes on is watched and stopped."""
+    return f"watch it with `trainyard watch {name}`, stop it with `trainyard cancel {name}`"
+
+
+async def _look(connection: Connection, name: str) -> Obj | None:
+    """Return the run, None where the API server does not answer just now."""
+    try:
+        return await connection.find(TRAINING_RUN, name)
+    except Unavailable:
+        return None
+
+
+def _pipeline(obj: Obj) -> TrainingPipeline:
+    try:
+        return TrainingPipeline.model_validate(obj)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise Problem(f"This version of trainyard cannot read the pipeline: {where}: {first['msg']}") from error
