@@ -66,7 +66,7 @@ class Operator:
             await server.stop()
         for collector in self._collectors:
             telemetry.REGISTRY.unregister(collector)
-        await self._wired.transport.close()
+        await self._wired.close()
 
     def notice(self, key: Ref, version: str) -> None:
         """Take kopf's word for a change, unless the mirror has passed it on already."""

@@ -2,9 +2,10 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from trainyard import naming
 from trainyard.reconciling.cycle import Recorder
@@ -33,12 +34,17 @@ from trainyard.systems.cluster.reflector import Mirror, OnChange
 from trainyard.systems.cluster.transport import Transport, connect
 from trainyard.systems.engine.job import JobEngine
 from trainyard.systems.metadata.port import Metadata, MetadataUnavailable, Row
+from trainyard.systems.prometheus.client import HttpPrometheus
+from trainyard.systems.prometheus.port import Prometheus
 
 log = logging.getLogger(__name__)
 
 OURS = (TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT)
 CHILDREN = (DEPLOYMENT, SERVICE, JOB, POD, HTTP_ROUTE, CONTROLLER_REVISION, VOLUME_CLAIM)
 SELECTOR = ",".join(f"{key}={value}" for key, value in naming.MANAGED_BY.items())
+
+
+Closer = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,12 @@ class Wired:
     leadership: Leadership
     systems: Systems
     record: Recorder | None
+    closers: tuple[Closer, ...]
+
+    async def close(self) -> None:
+        """Close every client, the API server's last."""
+        for close in (*self.closers, self.transport.close):
+            await close()
 
 
 async def wire(settings: Settings, on_change: OnChange, wall: Callable[[], datetime]) -> Wired:
@@ -66,12 +78,14 @@ async def wire(settings: Settings, on_change: OnChange, wall: Callable[[], datet
         wall=wall,
     )
     cluster = TrackedCluster(FencedCluster(KubernetesCluster(transport, mirror), leadership.holds))
-    systems = _systems(settings, cluster)
-    record = _recorder(systems.metadata) if settings.database else None
-    return Wired(transport, mirror, leadership, systems, record)
+    metadata = _metadata(settings.database)
+    prometheus = HttpPrometheus(settings.prometheus_url)
+    systems = _systems(settings, cluster, metadata, prometheus)
+    record = _recorder(metadata) if settings.database else None
+    return Wired(transport, mirror, leadership, systems, record, (prometheus.close, metadata.close))
 
 
-def _systems(settings: Settings, cluster: Cluster) -> Systems:
+def _systems(settings: Settings, cluster: Cluster, metadata: Metadata, prometheus: Prometheus) -> Systems:
     config = Config(
         courier_image=settings.courier_image,
         server_images=settings.server_images,
@@ -82,21 +96,27 @@ def _systems(settings: Settings, cluster: Cluster) -> Systems:
         scrape_interval_seconds=settings.scrape_interval_seconds,
         custom_queries=settings.custom_queries,
     )
-    from trainyard.systems.prometheus.client import HttpPrometheus
-
     store = settings.store
     artifacts = ObstoreArtifacts(store.endpoint, store.region, store.access_key, store.secret_key)
     return Systems(
         cluster=cluster,
         engines={"job": JobEngine(cluster, artifacts, config)},
         artifacts=artifacts,
-        prometheus=HttpPrometheus(settings.prometheus_url),
-        metadata=_metadata(settings.database),
+        prometheus=prometheus,
+        metadata=metadata,
         config=config,
     )
 
 
-def _metadata(database: Database | None) -> Metadata:
+class Records(Metadata, Protocol):
+    """A metadata client that can be closed."""
+
+    async def close(self) -> None:
+        """Close its connections."""
+        ...
+
+
+def _metadata(database: Database | None) -> Records:
     if database is None:
         return NoDatabase()
     from trainyard.systems.metadata.client import MySQLMetadata  # SQLAlchemy is loaded where it is used
@@ -109,6 +129,9 @@ class NoDatabase:
 
     async def record(self, rows: Sequence[Row]) -> None:
         """See the port."""
+
+    async def close(self) -> None:
+        """There is nothing to close."""
 
 
 def _recorder(metadata: Metadata) -> Recorder:

@@ -164,7 +164,7 @@ async def test_killed_at_random_moments_it_ends_the_same(
 ) -> None:
     ref = await make(cluster, name, steps=40)
     chance = random.Random(name)
-    for number in range(6):
+    for number in range(3):
         with Process(rig, f"{name}-{number}", tmp_path) as process:
             reached = (await status(cluster, ref)).get("step", 0)
 
