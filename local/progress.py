@@ -91,6 +91,9 @@ class Runner:
 
     def __init__(self, parts: list[Part], shown: Screen) -> None:
         self._waiting = {part.name: part for part in parts}
+        unknown = {need for part in parts for need in part.needs} - set(self._waiting)
+        if unknown:
+            raise ValueError(f"parts that nobody makes: {', '.join(sorted(unknown))}")
         self._shown = shown
         self._started: dict[str, float] = {}
         self._lanes: dict[str, str] = {}

@@ -60,7 +60,9 @@ def build_and_import(names: list[str]) -> int:
         raise SystemExit(f"no such image: {', '.join(unknown)}; there are {', '.join(table)}")
     chosen = [name for name in table if name in names] if names else available()
     cluster = Cluster()
-    work = [Part("packages", packages.install), *map(_image_part, chosen)]
+    programs = sorted({program for name in chosen if (program := table[name].program)})
+    work = [Part("packages", packages.install), *(Part(f"build {name}", _built(name), lane="go") for name in programs)]
+    work += map(_image_part, chosen)
     if cluster.supervisor():
         work += [
             Part(f"import {name}", partial(_import, cluster, name), needs=(_build_name(name),), lane="import")
