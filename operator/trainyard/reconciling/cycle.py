@@ -94,7 +94,8 @@ class _Execution(Generic[Systems]):
     async def _act(self, action: Action) -> None:
         match action:
             case WriteStatus():
-                await self._write_status(statuses.keeping_rows(action.status, self._status()))
+                generation = int(self.obj["metadata"].get("generation", 0))
+                await self._write_status(statuses.keeping_rows(action.status, self._status(), generation))
             case PatchMetadata():
                 if _releases(action, self.obj):
                     await self._try_rows()  # there is no status left to keep them in afterwards

@@ -76,10 +76,14 @@ def with_rows(status: Status, live: Status, rows: Sequence[Any], generation: int
     return {**status, "unrecorded": list(rows), "conditions": [*others, cond]}
 
 
-def keeping_rows(status: Status, live: Status) -> dict[str, Any]:
-    """Return the status with waiting rows and their condition as they are: intents leave them alone."""
+def keeping_rows(status: Status, live: Status, generation: int) -> dict[str, Any]:
+    """Return the status with waiting rows as they are: intents leave them alone.
+
+    Their condition speaks of this generation, or the status that follows would be another write.
+    """
     others = [c for c in status.get("conditions") or () if c.get("type") != RECORDED]
-    told = [c for c in live.get("conditions") or () if c.get("type") == RECORDED]
+    kept = [c for c in live.get("conditions") or () if c.get("type") == RECORDED]
+    told = [{**c, "observedGeneration": generation} for c in kept]
     return {**status, "unrecorded": live.get("unrecorded") or [], "conditions": [*others, *told]}
 
 

@@ -1,0 +1,84 @@
+"""What a person asks for by `spec.action`: done once per id, or refused with an event where it no longer fits. Pure."""
+
+from collections.abc import Callable
+
+from trainyard.reconciling.plan import Action, Note
+from trainyard.resources.rollout import UserAction
+from trainyard.rollout import history, promotion, steps
+from trainyard.rollout.moves import Move
+from trainyard.rollout.revisions import status_of
+from trainyard.rollout.situation import Situation
+from trainyard.rollout.state import MarkRevision
+from trainyard.systems.cluster.port import CONTROLLER_REVISION, Ref
+
+
+def answer(s: Situation) -> Move | None:
+    """Return the move that a waiting action asks for; None where there is none, or it waits for `paused`."""
+    action = s.action
+    if action is None or (s.spec.paused and action.kind in ("Promote", "PromoteFull")):
+        return None
+    return _VERBS[action.kind](s, action) or _stale(s, action)
+
+
+def _fits(s: Situation, action: UserAction) -> bool:
+    """Whether the action speaks of the canary and the step that are running."""
+    named = s.canary is not None and action.revision in (None, s.canary.revision)
+    return named and s.stable is not None and not s.is_going_back and action.step in (None, s.status.step)
+
+
+def _abort(s: Situation, action: UserAction) -> Move | None:
+    if not _fits(s, action):
+        return None
+    return promotion.go_back(s, "Aborted", f"aborted by {action.by or 'a person'}", handled_action=action.id)
+
+
+def _promote(s: Situation, action: UserAction) -> Move | None:
+    """Go past a pause, or past measurements that hold; not while a weight is on its way."""
+    held = steps.is_pause(s.steps, s.step) or s.progress.held_since is not None
+    if not _fits(s, action) or s.status.ending or not s.is_routed or not held:
+        return None
+    return promotion.go_on(s, handled_action=action.id)
+
+
+def _promote_full(s: Situation, action: UserAction) -> Move | None:
+    if not _fits(s, action) or (s.status.ending and s.status.ending.outcome == "FastPromoted"):
+        return None
+    return promotion.to_the_end(s, f"promoted by {action.by or 'a person'}", handled_action=action.id)
+
+
+def _retry(s: Situation, action: UserAction) -> Move | None:
+    """Forget the rejections of a revision's version: the one named, or the one that is wanted."""
+    refused = s.wanted.refused
+    revision = action.revision or (refused.revision if refused else "")
+    if revision not in s.status.rejected:
+        return None
+    kept = s.seen.stored.get(revision)
+    version = kept.version if kept else refused.version if refused and refused.revision == revision else ""
+    freed = {revision} | {r for r, k in s.seen.stored.items() if k.version == version}
+    rejected = tuple(r for r in s.status.rejected if r not in freed)
+    meant = s.status.model_copy(update={"rejected": rejected, "handled_action": action.id})
+    rows = (history.row("Retried", status_of(kept), by=action.by),) if kept else ()
+    note = Note("Retried", f"revision {revision} may be tried again", action.id)
+    return Move(meant, _unmark(s, freed), rows=rows, notes=(note,), again=0.0)
+
+
+def _unmark(s: Situation, freed: set[str]) -> tuple[Action, ...]:
+    marked = [k.obj["metadata"] for r, k in sorted(s.seen.stored.items()) if r in freed and k.outcome]
+    return tuple(MarkRevision(Ref(CONTROLLER_REVISION, m["namespace"], m["name"]), "") for m in marked)
+
+
+def _stale(s: Situation, action: UserAction) -> Move:
+    """Say that the action does not fit what is running, once."""
+    at = f"revision {s.canary.revision}, step {s.status.step}" if s.canary else "no canary"
+    asked = ", ".join(f"{k} {v}" for k, v in (("revision", action.revision), ("step", action.step)) if v is not None)
+    message = f"{action.kind}{f' for {asked}' if asked else ''} is ignored: there is {at}"
+    meant = s.status.model_copy(update={"handled_action": action.id})
+    return Move(meant, notes=(Note("ActionStale", message, action.id, "Warning"),))
+
+
+_VERBS: dict[str, Callable[[Situation, UserAction], Move | None]] = {
+    "Abort": _abort,
+    "Promote": _promote,
+    "PromoteFull": _promote_full,
+    "Retry": _retry,
+}

@@ -1,0 +1,164 @@
+"""Bring the objects and the route to what status means: what differs, in the order in which it may be written. Pure.
+
+Objects first; weight only once the pods that take it are ready and the Gateway took the route as it is.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainyard import naming
+from trainyard.reconciling.apply import needs_apply
+from trainyard.reconciling.plan import Action, Note
+from trainyard.resources.rollout import RevisionStatus
+from trainyard.rollout import rendering, weights
+from trainyard.rollout.progress import CONTESTED_TIMES
+from trainyard.rollout.situation import Situation
+from trainyard.rollout.state import ApplyObject, ShiftTraffic
+
+ROUTE_ANNOTATIONS = (
+    naming.ANNOTATION_STABLE_REVISION,
+    naming.ANNOTATION_CANARY_REVISION,
+    naming.ANNOTATION_STEP,
+)
+
+
+def differences(s: Situation) -> tuple[Action, ...]:
+    """Return the writes that the situation's status asks for now, () where everything is as it should be."""
+    objects = objects_to_apply(s)
+    if objects:
+        return objects
+    shift = route_to_apply(s)
+    return (shift,) if shift else ()
+
+
+def objects_to_apply(s: Situation) -> tuple[Action, ...]:
+    """Return what has to be applied of the revisions that have a role, and of those that are only kept."""
+    roles = [(s.stable, s.serving.replicas)] if s.stable else []
+    if s.canary:
+        roles.append((s.canary, s.canary_size))
+    applied = [action for revision, size in roles for action in _objects_of(s, revision, size)]
+    return tuple(applied + _to_own_again(s))
+
+
+def _objects_of(s: Situation, revision: RevisionStatus, size: int) -> list[Action]:
+    data, made = _kept_or_made(s, revision)
+    if data is None:
+        return []
+    key = revision.revision
+    wanted = (
+        (rendering.deployment(data["deployment"], s.rollout, size), s.seen.deployments.get(key)),
+        (rendering.service(data["service"], s.rollout), s.seen.services.get(key)),
+    )
+    return [*made, *(ApplyObject(manifest) for manifest, live in wanted if needs_apply(manifest, live))]
+
+
+def _kept_or_made(s: Situation, revision: RevisionStatus) -> tuple[Mapping[str, Any] | None, list[Action]]:
+    """Return a revision's stored objects; where they are not stored yet, render and store them."""
+    kept = s.seen.stored.get(revision.revision)
+    if kept is not None:
+        return {"deployment": kept.deployment, "service": kept.service}, []
+    candidate = next((v for v in s.seen.versions if v.name == revision.version), None)
+    if candidate is None:
+        return None, []
+    manifest = rendering.revision_object(s.rollout, revision, candidate, s.seen.config)
+    return manifest["data"], [ApplyObject(manifest)]
+
+
+def _to_own_again(s: Situation) -> list[Action]:
+    """Return the kept revisions whose owner is not this Rollout: its uid changed, or they were left by one deleted."""
+    manifests = (rendering.stored_revision(kept, s.rollout) for kept in s.seen.stored.values())
+    return [ApplyObject(m) for m in manifests if needs_apply({"metadata": m["metadata"]}, _live(s, m))]
+
+
+def _live(s: Situation, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    return s.seen.stored[manifest["metadata"]["labels"][naming.LABEL_REVISION]].obj
+
+
+def route_to_apply(s: Situation) -> ShiftTraffic | None:
+    """Return the change of the route that is due and allowed now."""
+    manifest = route(s)
+    live = s.seen.route
+    if manifest is None or not needs_apply(manifest, live) or is_contested(s):
+        return None
+    return ShiftTraffic(manifest, live["metadata"]["resourceVersion"] if live else None)
+
+
+def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | None:
+    """Render the route as it may be now; None where nothing can take traffic yet.
+
+    with_emptied: keep former backends at weight 0 even when their time is over.
+    """
+    if s.stable is None:
+        return _first_route(s)
+    weight = attainable_weight(s)
+    with_canary = s.canary is not None and (weight == s.status.weight or s.canary.revision in s.routed)
+    backends = [(s.stable.revision, 100 - weight)]
+    if s.canary and with_canary:
+        backends.append((s.canary.revision, weight))
+    canary = s.canary.revision if s.canary and with_canary else ""
+    annotations = rendering.route_annotations(s.stable.revision, canary, _step_told(s, weight) if canary else None)
+    return rendering.route(s.rollout, backends + _emptied(s, with_emptied), annotations)
+
+
+def _step_told(s: Situation, weight: int) -> int | None:
+    """Return the step that the route names: the one that set this weight. A pause after it writes nothing."""
+    if s.canary and s.routed.get(s.canary.revision) == weight:
+        return weights.step_of(s.seen.route)
+    return s.status.step
+
+
+def _first_route(s: Situation) -> rendering.Rendered | None:
+    """Render the route of the first version: all of it, once its pods are ready."""
+    if s.canary is None or not s.is_canary_ready:
+        return None
+    annotations = rendering.route_annotations(s.canary.revision, "", None)
+    return rendering.route(s.rollout, [(s.canary.revision, 100)], annotations)
+
+
+def _emptied(s: Situation, always: bool) -> list[tuple[str, int]]:
+    """Return former backends that stay at weight 0 until their pods go: requests under way may end there."""
+    roles = {r.revision for r in (s.stable, s.canary) if r}
+    waiting = always or s.takedown_in > 0
+    return [(r, 0) for r in s.routed if waiting and r not in roles and r in s.seen.services]
+
+
+def attainable_weight(s: Situation) -> int:
+    """Return the weight that the canary may have in the route now, on the way to the one that is meant."""
+    meant, live = s.status.weight, s.routed_weight
+    if s.canary is None:
+        return 0
+    if s.is_held_by_person:
+        meant = min(meant, s.status.routed_weight or 0)
+    if meant > live:
+        allowed = s.is_canary_ready and (s.seen.route is None or s.is_route_accepted)
+    else:
+        allowed = meant == live or s.alive(s.stable)
+    return meant if allowed else live
+
+
+def is_contested(s: Situation) -> bool:
+    """Whether somebody edits the route again and again: then it is said, and not fought over."""
+    return len(s.progress.put_back) >= CONTESTED_TIMES and is_drifted(s)
+
+
+def is_drifted(s: Situation) -> bool:
+    """Whether somebody else changed the route: it says our words (written with the weights), and other weights."""
+    manifest, live = route(s, with_emptied=True), s.seen.route
+    if manifest is None or live is None or s.is_own_edit:
+        return False
+    told = manifest["metadata"]["annotations"]
+    same_words = all(weights.annotation(live, name) == told[name] for name in ROUTE_ANNOTATIONS)
+    return same_words and needs_apply({"spec": manifest["spec"]}, live)
+
+
+def notes(s: Situation, actions: tuple[Action, ...]) -> tuple[Note, ...]:
+    """Return the events about a route that somebody edited or deleted."""
+    if not any(isinstance(a, ShiftTraffic) for a in actions):
+        return ()
+    live = s.seen.route
+    if live is None and s.stable is not None and not s.is_own_edit:
+        return (Note("RouteMissing", f"HTTPRoute {s.name} was deleted and is made again", s.at, "Warning"),)
+    if live is not None and is_drifted(s):
+        version = str(live["metadata"]["resourceVersion"])
+        return (Note("RouteDrift", f"somebody edited HTTPRoute {s.name}; it is put back", version, "Warning"),)
+    return ()

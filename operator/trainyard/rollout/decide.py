@@ -1,0 +1,335 @@
+"""What to do with a Rollout now. Pure and total: rules in order, the first that answers wins.
+
+Everything is decided from what is observed, so a crash between any two writes is healed by the next visit.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from trainyard import naming
+from trainyard.reconciling.plan import Action, Note, PatchMetadata, Plan
+from trainyard.resources.conditions import Condition, condition, merge
+from trainyard.resources.rollout import Rollout, RolloutStatus
+from trainyard.rollout import actions, analysis, converging, deletion, history, promotion, recovery, status, steps
+from trainyard.rollout.admission import has_finalizer, refusal
+from trainyard.rollout.moves import Move, plan, was_paused
+from trainyard.rollout.pods import NO_CAPACITY, trouble
+from trainyard.rollout.progress import advanced, is_measured
+from trainyard.rollout.situation import Situation
+from trainyard.rollout.state import Observed, Remove
+from trainyard.rollout.times import parse, since, stamp
+from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, SERVICE, Ref
+
+Rule = Callable[[Situation], Move | None]
+
+
+def decide(observed: Observed, now: datetime) -> Plan:
+    """Return the plan for a Rollout as it was observed."""
+    if observed.rollout is None:
+        return _unreadable(observed, now)
+    s = situation(observed, observed.rollout, now)
+    if s.is_deleting:
+        return deletion.decide(s)
+    if not has_finalizer(s):
+        finalizers = (*s.rollout.metadata.finalizers, naming.FINALIZER)
+        return Plan((PatchMetadata(finalizers=finalizers),), revisit_after=0.0)
+    for rule in RULES:
+        move = rule(s)
+        if move is not None:
+            return plan(s, move)
+    return plan(s, Move(s.status))
+
+
+def situation(observed: Observed, rollout: Rollout, now: datetime) -> Situation:
+    """Return what the rules ask, with this visit's time and measurement in it."""
+    told = _resumed(rollout, rollout.status, now)
+    return Situation(observed, rollout, told, now, advanced(rollout, told, observed, now))
+
+
+def _resumed(rollout: Rollout, told: RolloutStatus, now: datetime) -> RolloutStatus:
+    """Let the progress deadline begin again after `spec.paused`: it does not tick meanwhile."""
+    if rollout.spec.paused or not was_paused(told) or told.unavailable_since is None:
+        return told
+    return told.model_copy(update={"unavailable_since": stamp(now)})
+
+
+def _unreadable(observed: Observed, now: datetime) -> Plan:
+    """Say what is wrong with an object that cannot be read, and touch nothing else of it."""
+    told = observed.obj.get("status") or {}
+    generation = int(observed.obj["metadata"].get("generation", 1))
+    refused = (
+        condition("Accepted", False, "Invalid", observed.problem),
+        condition("Ready", False, "Invalid", observed.problem),
+        condition("Stalled", True, "Invalid", observed.problem),
+    )
+    conditions = [c.to_wire() for c in merge(_known(told), refused, generation, stamp(now))]
+    return Plan(status={**told, "conditions": conditions, "observedGeneration": generation})
+
+
+def _known(told: object) -> tuple[Condition, ...]:
+    """Return the conditions that stand there, () where they cannot be read."""
+    try:
+        return RolloutStatus.model_validate(
+            {"conditions": told["conditions"]} if isinstance(told, dict) else {}
+        ).conditions
+    except (KeyError, ValidationError):
+        return ()
+
+
+def refuse(s: Situation) -> Move | None:
+    """Say why, and leave everything as it is."""
+    refused = refusal(s)
+    return Move(s.status, refused=refused) if refused else None
+
+
+def restart_edited_steps(s: Situation) -> Move | None:
+    """Go back to the first step that differs; steps that were not reached yet only change what comes."""
+    if s.canary is None or s.stable is None or s.is_going_back or s.is_held_by_person:
+        return None
+    edited = steps.first_difference(s.status.ladder, steps.ladder(s.steps))
+    if edited is None:
+        return None
+    known: dict[str, object] = {"ladder": steps.ladder(s.steps), "steps_digest": steps.ladder_digest(s.steps)}
+    if edited > s.step or not s.steps:
+        return Move(s.status.model_copy(update=known), again=0.0)
+    step = min(edited, len(s.steps) - 1)
+    known |= {"step": step, "restarted_from": step, "ending": None, "counted_seconds": 0, "held_since": None}
+    note = Note("StepsEdited", f"the steps were edited; restarted from step {step}", f"{s.rollout.metadata.generation}")
+    return promotion.to_weight(s, steps.weight_at(s.steps, step), (note,), **known)
+
+
+def lose_version(s: Situation) -> Move | None:
+    """A canary whose version is no longer ready has no business serving."""
+    if s.canary is None or s.stable is None or s.status.ending is not None or s.is_held_by_person:
+        return None
+    version = next((v for v in s.seen.versions if v.name == s.canary.version), None)
+    if version is not None and version.ready:
+        return None
+    why = version.why if version else "it was deleted"
+    return promotion.go_back(s, "Aborted", f"ModelVersion {s.canary.version} is no longer ready: {why}")
+
+
+def supersede(s: Situation) -> Move | None:
+    """Another revision is wanted: weight 0 first; to stable again it is a rollback."""
+    wanted = s.wanted.revision
+    if s.canary is None or wanted is None or s.is_going_back or s.is_held_by_person:
+        return None
+    if wanted.revision == s.canary.revision:
+        return None
+    if s.stable is None:
+        return promotion.begin(s, wanted)
+    if wanted.revision == s.stable.revision:
+        return promotion.go_back(s, "RolledBack", f"version {wanted.version}, which serves, is wanted again")
+    return promotion.go_back(s, "Superseded", f"version {wanted.version} (revision {wanted.revision}) is wanted")
+
+
+def begin(s: Situation) -> Move | None:
+    """Begin with what is wanted and does not serve yet."""
+    wanted = s.wanted.revision
+    candidate = s.wanted.candidate
+    if s.canary is not None or wanted is None or candidate is None or not candidate.ready or s.spec.paused:
+        return None
+    if s.stable is not None and wanted.revision == s.stable.revision:
+        return None
+    return promotion.begin(s, wanted)
+
+
+def retreat_from_unready(s: Situation) -> Move | None:
+    """Weight never stays on a revision without a ready pod while stable has one."""
+    if s.canary is None or s.is_going_back or s.alive(s.canary) or not s.alive(s.stable):
+        return None
+    if s.status.weight == 0 or s.routed_weight == 0:
+        return None
+    message = f"revision {s.canary.revision} has no ready pod; stable takes its traffic"
+    note = Note("CanaryUnavailable", message, f"{s.status.step_started_time}", "Warning")
+    return promotion.to_weight(s, 0, (note,), unavailable_since=s.status.unavailable_since or s.at)
+
+
+def abort_on_deadline(s: Situation) -> Move | None:
+    """A canary that does not become ready in time is rejected; one that finds no node waits on."""
+    if s.canary is None or s.stable is None or s.is_going_back or s.is_held_by_person:
+        return None
+    if not status.is_canary_overdue(s):
+        return None
+    reason, sentence = trouble(s.seen.pods.get(s.canary.revision, ()))
+    if reason == NO_CAPACITY:
+        return None
+    seconds = s.serving.progress_deadline_seconds
+    why = f"{reason}: {sentence}" if reason else "its pods are not ready"
+    return promotion.go_back(s, "Aborted", f"not available within {seconds} s: {why}")
+
+
+def regain(s: Situation) -> Move | None:
+    """The canary is ready again: back to the weight of its step."""
+    if s.canary is None or s.stable is None or s.is_going_back or not s.is_canary_ready:
+        return None
+    if s.status.weight == s.step_weight or s.status.routed_weight != s.status.weight:
+        return None
+    return promotion.to_weight(s, s.step_weight)
+
+
+def converge(s: Situation) -> Move | None:
+    """Bring objects and route to what is meant."""
+    found = converging.differences(s)
+    return Move(s.status, found, notes=converging.notes(s, found)) if found else None
+
+
+def finish_going_back(s: Situation) -> Move | None:
+    """The canary's weight was read back as 0."""
+    if s.canary is None or s.status.ending is None or not s.is_going_back:
+        return None
+    return promotion.gone_back(s, s.canary, s.status.ending) if s.routed_weight == 0 else None
+
+
+def promote(s: Situation) -> Move | None:
+    """All traffic was read back on the canary, or on the first version ever."""
+    if s.canary is None or s.is_going_back or s.routed_weight != 100 or not s.is_route_accepted:
+        return None
+    if s.stable is None:
+        return promotion.promoted(s, s.canary, s.status.ending)
+    at_end = s.status.weight == 100 and s.step >= len(s.steps)
+    return promotion.promoted(s, s.canary, s.status.ending) if at_end else None
+
+
+def confirm_weight(s: Situation) -> Move | None:
+    """A changed weight was read back; an increase also has to be taken by the Gateway."""
+    if s.canary is None or s.stable is None or s.is_going_back or s.seen.route is None:
+        return None
+    if s.routed_weight != s.status.weight or s.status.routed_weight == s.status.weight:
+        return None
+    rises = s.status.weight > (s.status.routed_weight or 0)
+    return promotion.weight_set(s, s.canary) if s.is_route_accepted or not rises else None
+
+
+def take_down(s: Situation) -> Move | None:
+    """Delete what has had no weight for long enough, and no backend in the route any more."""
+    if s.takedown_in > 0:
+        return None
+    found: list[Action] = []
+    for revision in s.leftovers:
+        if revision not in s.routed:
+            found += _removals(s, revision)
+    if not found:
+        found = [_forget(s, revision) for revision in history.forgotten(s)]
+    return Move(s.status, tuple(found)) if found else None
+
+
+def _removals(s: Situation, revision: str) -> list[Action]:
+    pairs = ((DEPLOYMENT, s.seen.deployments.get(revision)), (SERVICE, s.seen.services.get(revision)))
+    living = [(kind, obj["metadata"]) for kind, obj in pairs if obj is not None]
+    return [
+        Remove(Ref(kind, m["namespace"], m["name"]), str(m["uid"]))
+        for kind, m in living
+        if "deletionTimestamp" not in m
+    ]
+
+
+def _forget(s: Situation, revision: str) -> Action:
+    meta = s.seen.stored[revision].obj["metadata"]
+    return Remove(Ref(CONTROLLER_REVISION, meta["namespace"], meta["name"]), str(meta["uid"]))
+
+
+def hold_paused(s: Situation) -> Move | None:
+    """`spec.paused`: everything stays as it is."""
+    return Move(s.status) if s.canary is not None and s.is_held_by_person else None
+
+
+def hold_unwanted(s: Situation) -> Move | None:
+    """What is wanted now cannot be had yet: the canary that runs goes no further meanwhile."""
+    return Move(_with_numbers(s)) if s.canary is not None and s.wanted.reason else None
+
+
+def wait_for_weight(s: Situation) -> Move | None:
+    """Pods, Gateway or stable are not there yet."""
+    return Move(_with_numbers(s)) if s.canary is not None and not (s.is_routed and s.stable) else None
+
+
+def abort_on_failed_analysis(s: Situation) -> Move | None:
+    """A metric failed more often than it may."""
+    if not is_measured(s.rollout, s.status):
+        return None
+    message = analysis.over_limit(s.analysis, s.progress.metrics)
+    return promotion.go_back(s, "Aborted", message) if message else None
+
+
+def advance(s: Situation) -> Move | None:
+    """The step is done: on to the next. Nothing but Pass goes on by itself."""
+    if s.canary is None or s.status.ending is not None or not _is_done(s):
+        return None
+    return promotion.go_on(s)
+
+
+def _is_done(s: Situation) -> bool:
+    if is_measured(s.rollout, s.status) and not s.progress.passing:
+        return False
+    if steps.waits_for_person(s.steps, s.step):
+        return False
+    seconds = steps.pause_seconds(s.steps, s.step)
+    return s.progress.counted >= seconds if seconds is not None else True
+
+
+def abort_on_no_data(s: Situation) -> Move | None:
+    """Measurements hold the step for too long, and the Rollout says to abort then."""
+    if s.analysis.on_no_data != "Abort" or not status.is_held_too_long(s):
+        return None
+    poor = next((m for m in s.progress.metrics if m.verdict not in ("Pass", "Fail")), None)
+    what = f"{poor.name}: {poor.verdict} ({poor.message})" if poor else "the share of requests is off"
+    return promotion.go_back(s, "Aborted", f"no passing measurement for {s.analysis.max_hold_seconds} s; {what}")
+
+
+def wait(s: Situation) -> Move | None:
+    """A pause or a measurement runs."""
+    return Move(_with_numbers(s)) if s.canary is not None else None
+
+
+def _with_numbers(s: Situation) -> RolloutStatus:
+    """Return the status with the numbers of the running step; `moves` decides when they are written."""
+    p = s.progress
+    changes: dict[str, object] = {
+        "counted_seconds": int(p.counted),
+        "metrics": p.metrics,
+        "observed_share": p.share,
+        "held_since": p.held_since,
+        "last_interval": p.slot if p.slot >= 0 else None,
+    }
+    if _is_long_ready(s):
+        changes["unavailable_since"] = None
+    return s.status.model_copy(update=changes)
+
+
+def _is_long_ready(s: Situation) -> bool:
+    """Whether the canary has been available for so long that earlier trouble no longer counts."""
+    deployment = s.seen.deployments.get(s.canary.revision) if s.canary else None
+    told = (deployment or {}).get("status", {}).get("conditions") or ()
+    ready = next((c for c in told if c.get("type") == "Available" and c.get("status") == "True"), None)
+    if ready is None or parse(ready.get("lastTransitionTime")) is None or not s.is_canary_ready:
+        return False
+    return since(ready["lastTransitionTime"], s.now) >= s.serving.progress_deadline_seconds
+
+
+RULES: tuple[Rule, ...] = (
+    refuse,  # what is not acceptable is said, and nothing is touched
+    recovery.recovered,  # a lost status is read back from the objects, before anything is taken for new
+    finish_going_back,  # weight 0 was read back: close the canary
+    promote,  # weight 100 was read back: the canary is stable now
+    actions.answer,  # a person's word counts before what the operator would do by itself
+    restart_edited_steps,  # the ladder changed under the canary
+    lose_version,  # the canary's version is not ready any more
+    supersede,  # something else is wanted than what is being tried
+    begin,  # something is wanted that neither serves nor is being tried
+    retreat_from_unready,  # weight leaves a revision without ready pods
+    abort_on_deadline,  # a canary that never becomes ready
+    abort_on_failed_analysis,  # before anything that would move on
+    abort_on_no_data,  # held for too long
+    converge,  # objects, then the route, as meant
+    confirm_weight,  # what was written is read back
+    take_down,  # what nobody needs any more
+    hold_paused,  # spec.paused: no further step
+    hold_unwanted,  # the spec asks for something that is not to be had
+    regain,  # the canary recovered
+    wait_for_weight,  # pods, Gateway or stable are not there yet
+    advance,  # the step is done
+    wait,  # it runs
+)

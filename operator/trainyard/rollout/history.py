@@ -1,0 +1,58 @@
+"""What is kept of the past: history in status, rows for the database, and which revisions may be forgotten. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainyard.reconciling.plan import Record
+from trainyard.resources.rollout import HistoryEntry, Outcome, RevisionStatus, RolloutStatus
+from trainyard.rollout.situation import Situation
+
+HISTORY_LIMIT = 20
+REJECTED_LIMIT = 50
+
+
+def entry(s: Situation, revision: RevisionStatus, outcome: Outcome, message: str) -> HistoryEntry:
+    """Return how a revision's rollout ended."""
+    return HistoryEntry(
+        revision=revision.revision,
+        version=revision.version,
+        digest=revision.digest,
+        outcome=outcome,
+        message=message[:512],
+        started_time=s.status.canary_started_time or s.at,
+        finished_time=s.at,
+    )
+
+
+def with_entry(status: RolloutStatus, new: HistoryEntry) -> tuple[HistoryEntry, ...]:
+    """Return the history with an entry in front, the oldest dropped."""
+    return (new, *status.history)[:HISTORY_LIMIT]
+
+
+def with_rejected(status: RolloutStatus, revision: str) -> tuple[str, ...]:
+    """Return the rejected revisions with one more."""
+    others = tuple(r for r in status.rejected if r != revision)
+    return (revision, *others)[:REJECTED_LIMIT]
+
+
+def row(decision: str, revision: RevisionStatus, **numbers: Any) -> dict[str, Any]:
+    """Return the data of one decision: what was decided about which revision, with its numbers."""
+    about = {"decision": decision, "revision": revision.revision, "version": revision.version}
+    return {**about, "digest": revision.digest, **numbers}
+
+
+def records(s: Situation, rows: tuple[Mapping[str, Any], ...]) -> tuple[Record, ...]:
+    """Number the rows on from the observed status: a repeated cycle gives the same keys."""
+    meta = s.rollout.metadata
+    return tuple(
+        Record(meta.uid, s.status.sequence + n, "decision", s.at, meta.namespace, meta.name, data)
+        for n, data in enumerate(rows, start=1)
+    )
+
+
+def forgotten(s: Situation) -> tuple[str, ...]:
+    """Return the kept revisions that nothing speaks of any more."""
+    roles = {r.revision for r in (s.stable, s.canary) if r}
+    spoken = roles | set(s.status.rejected) | {e.revision for e in s.status.history} | set(s.leftovers)
+    rejected = {revision for revision, kept in s.seen.stored.items() if kept.outcome}
+    return tuple(sorted(set(s.seen.stored) - spoken - rejected))

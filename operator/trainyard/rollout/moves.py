@@ -1,0 +1,161 @@
+"""From a rule's answer to a plan: conditions, row numbers, what is remembered, and when to come again. Pure.
+
+A status whose progress numbers alone differ is written once a minute at most; everything else at once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from trainyard.reconciling.plan import Action, Note, Plan, WriteStatus
+from trainyard.resources.conditions import find, merge
+from trainyard.resources.rollout import MetricStatus, RolloutStatus
+from trainyard.rollout import converging, history, status, steps
+from trainyard.rollout.admission import Refusal
+from trainyard.rollout.progress import is_measured, next_measurement, step_key
+from trainyard.rollout.situation import Situation
+from trainyard.rollout.state import Progress, Remember, ShiftTraffic
+from trainyard.rollout.times import since
+
+FLUSH_SECONDS = 60.0
+SOON_SECONDS = 0.0
+CONTESTED_AGAIN_SECONDS = 60.0
+NUMBERS = (
+    "counted_seconds", "metrics", "observed_share", "held_since", "waiting_for", "last_interval", "unavailable_since",
+)  # fmt: skip
+# Written by the cycle alone.
+FOREIGN = ("unrecorded", "conditions")
+
+
+@dataclass(frozen=True)
+class Move:
+    """What a rule answers: the status meant, and what has to be written for it.
+
+    intent: the status goes first, before the actions. rows: data of decisions to record. again: seconds until the
+    next visit, where the rule knows better than the situation.
+    """
+
+    status: RolloutStatus
+    actions: tuple[Action, ...] = ()
+    intent: bool = False
+    notes: tuple[Note, ...] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
+    refused: Refusal | None = None
+    again: float | None = None
+
+
+def plan(s: Situation, move: Move) -> Plan:
+    """Return the plan of a move."""
+    meant = replace(s, status=move.status)
+    if step_key(meant.status) != s.progress.key:
+        meant = replace(meant, progress=_fresh(s.progress, meant.status))
+    wanted = _finished(s, meant, move)
+    flushed = _flush(s, wanted)
+    progress = replace(meant.progress, put_back=_put_back(meant, move))
+    if flushed != s.status:
+        progress = replace(progress, flushed=s.seen.monotonic)
+    wire = flushed.to_wire()
+    first = (WriteStatus(wire),) if move.intent else ()
+    return Plan(
+        actions=(*first, *move.actions, Remember(progress)),
+        status=wire,
+        records=history.records(s, move.rows),
+        notes=move.notes,
+        revisit_after=_again(s, meant, move, flushed),
+    )
+
+
+def _fresh(before: Progress, meant: RolloutStatus) -> Progress:
+    """Begin the numbers of another step; failures are counted on through the whole canary."""
+    return replace(
+        before,
+        key=step_key(meant),
+        counted=float(meant.counted_seconds),
+        slot=-1,
+        metrics=meant.metrics,
+        share=None,
+        far=False,
+        fresh=False,
+        passing=False,
+        held_since=None,
+    )
+
+
+def _put_back(s: Situation, move: Move) -> tuple[float, ...]:
+    drifted = any(note.reason == "RouteDrift" for note in move.notes)
+    shifted = any(isinstance(action, ShiftTraffic) for action in move.actions)
+    return (*s.progress.put_back, s.seen.monotonic) if drifted and shifted else s.progress.put_back
+
+
+def _finished(s: Situation, meant: Situation, move: Move) -> RolloutStatus:
+    """Return the status with everything that follows from it."""
+    told = status.conditions(meant, move.refused)
+    waits = status.waiting(meant)
+    generation = s.rollout.metadata.generation
+    return meant.status.model_copy(
+        update={
+            "observed_generation": generation,
+            "conditions": merge(s.status.conditions, told, generation, s.at),
+            "waiting_for": waits.sentence[:256] if waits else None,
+            "sequence": s.status.sequence + len(move.rows),
+        }
+    )
+
+
+def _flush(s: Situation, wanted: RolloutStatus) -> RolloutStatus:
+    """Hold back mere numbers until a minute has passed since they were written last."""
+    if _telling(wanted) != _telling(s.status) or s.seen.monotonic - s.progress.flushed >= FLUSH_SECONDS:
+        return wanted
+    return s.status
+
+
+def _telling(told: RolloutStatus) -> tuple[Any, ...]:
+    """Return what of a status is no mere number; how often metrics failed is none, for it may abort."""
+    rest = told.model_dump(exclude={*NUMBERS, *FOREIGN})
+    conditions = tuple(c.model_dump(exclude={"last_transition_time"}) for c in told.conditions if c.type != "Recorded")
+    return rest, conditions, _failures(told.metrics)
+
+
+def _failures(metrics: tuple[MetricStatus, ...]) -> dict[str, int]:
+    return {metric.name: metric.failures for metric in metrics if metric.failures}
+
+
+def _again(s: Situation, meant: Situation, move: Move, written: RolloutStatus) -> float | None:
+    """Return when to come again. What was just begun is followed at once; the rest has its time."""
+    if move.again is not None:
+        return move.again
+    if move.intent or (_telling(written) != _telling(s.status) and written.canary != s.status.canary):
+        return SOON_SECONDS
+    if written.step_started_time != s.status.step_started_time or written.weight != s.status.weight:
+        return SOON_SECONDS
+    times = [*_deadlines(meant), *_pause_ends(meant)]
+    return min((max(0.05, t) for t in times), default=None)
+
+
+def _deadlines(s: Situation) -> list[float]:
+    times = []
+    if s.leftovers:
+        times.append(s.takedown_in)
+    if converging.is_contested(s):
+        times.append(CONTESTED_AGAIN_SECONDS)
+    if s.status.unavailable_since and not s.is_canary_ready and not s.spec.paused and not status.is_canary_overdue(s):
+        times.append(s.serving.progress_deadline_seconds - since(s.status.unavailable_since, s.now))
+    return times
+
+
+def _pause_ends(s: Situation) -> list[float]:
+    """Return when the running step wants to be looked at."""
+    if s.canary is None or s.spec.paused or not s.is_routed:
+        return []
+    if is_measured(s.rollout, s.status):
+        scrape = s.seen.config.scrape_interval_seconds
+        return [next_measurement(s.rollout, s.status, s.progress, s.now, scrape)]
+    seconds = steps.pause_seconds(s.steps, s.step)
+    interval = float(s.analysis.interval_seconds)
+    return [] if seconds is None else [min(interval, seconds - s.progress.counted)]
+
+
+def was_paused(told: RolloutStatus) -> bool:
+    """Whether the last status was held by `spec.paused`."""
+    paused = find(told.conditions, "Paused")
+    return paused is not None and paused.status == "True" and paused.reason == "Requested"

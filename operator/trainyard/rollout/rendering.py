@@ -1,0 +1,302 @@
+"""What serves: Deployment, Service and HTTPRoute, and the ControllerRevision that keeps the first two as rendered.
+
+A revision is rendered once. Later operators re-apply what is stored, so that an upgrade restarts nobody's model
+server. Owner and replicas are put on when applied: they are no part of the revision. Pure.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from trainyard import naming
+from trainyard.resources.rollout import RevisionStatus, Rollout, Serving, Traffic
+from trainyard.rollout.state import Candidate, Stored
+from trainyard.systems.bundle import Config
+
+Rendered = dict[str, Any]
+PORT = 8080
+MODELS = "/models"
+USER_ID = 65532  # no name in any image; the model's volume belongs to it by fsGroup
+DRAIN_SECONDS = 5  # the gateway learns of a leaving pod within this; the server answers meanwhile
+GRACE_SECONDS = 45
+
+
+def owner(rollout: Rollout) -> list[Rendered]:
+    """Return the owner references of everything a Rollout makes."""
+    reference = {
+        "apiVersion": naming.API_VERSION,
+        "kind": "Rollout",
+        "name": rollout.metadata.name,
+        "uid": rollout.metadata.uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+    return [reference]
+
+
+def revision_object(rollout: Rollout, revision: RevisionStatus, candidate: Candidate, config: Config) -> Rendered:
+    """Render the ControllerRevision of a revision, its objects inside."""
+    name = naming.revision_object(rollout.metadata.name, revision.revision)
+    data = {
+        "version": revision.version,
+        "digest": revision.digest,
+        "run": revision.run or "",
+        "createdAt": candidate.created_at,
+        "deployment": _deployment(rollout, revision, candidate, config),
+        "service": _service(rollout, revision),
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ControllerRevision",
+        "metadata": {
+            "name": name,
+            "namespace": rollout.metadata.namespace,
+            "labels": _labels(rollout, revision),
+            "ownerReferences": owner(rollout),
+        },
+        "revision": 1,
+        "data": data,
+    }
+
+
+def stored_revision(stored: Stored, rollout: Rollout | None) -> Rendered:
+    """Return a kept ControllerRevision to apply again, owned by the Rollout or by nobody."""
+    meta = {key: stored.obj["metadata"][key] for key in ("name", "namespace", "labels")}
+    body = {key: stored.obj[key] for key in ("apiVersion", "kind", "revision", "data")}
+    return {**body, "metadata": meta | ({"ownerReferences": owner(rollout)} if rollout else {})}
+
+
+def deployment(stored: Mapping[str, Any], rollout: Rollout, replicas: int, *, owned: bool = True) -> Rendered:
+    """Return the Deployment of a kept revision at a size."""
+    rendered = _owned(stored, rollout, owned)
+    return {**rendered, "spec": {**rendered["spec"], "replicas": replicas}}
+
+
+def service(stored: Mapping[str, Any], rollout: Rollout, *, owned: bool = True) -> Rendered:
+    """Return the Service of a kept revision."""
+    return _owned(stored, rollout, owned)
+
+
+def _owned(stored: Mapping[str, Any], rollout: Rollout, owned: bool) -> Rendered:
+    meta = dict(stored["metadata"])
+    mark = {"ownerReferences": owner(rollout)} if owned else {"annotations": {naming.ANNOTATION_ORPHANED: "true"}}
+    return {**stored, "metadata": {**meta, **mark}}
+
+
+def route(
+    rollout: Rollout,
+    backends: list[tuple[str, int]],
+    annotations: Mapping[str, str],
+    *,
+    owned: bool = True,
+) -> Rendered:
+    """Render the HTTPRoute: these (revision, weight) behind the Rollout's hosts and path."""
+    traffic = _traffic(rollout)
+    rule: Rendered = {
+        "matches": [{"path": {"type": "PathPrefix", "value": traffic.path}}],
+        "backendRefs": [_backend(rollout, revision, weight) for revision, weight in backends],
+    }
+    if traffic.timeouts.request_seconds:
+        rule["timeouts"] = {"request": f"{traffic.timeouts.request_seconds}s"}
+    meta: Rendered = {
+        "name": rollout.metadata.name,
+        "namespace": rollout.metadata.namespace,
+        "labels": {**naming.MANAGED_BY, naming.LABEL_ROLLOUT: rollout.metadata.name},
+        "annotations": {**annotations, **({} if owned else {naming.ANNOTATION_ORPHANED: "true"})},
+    }
+    if owned:
+        meta["ownerReferences"] = owner(rollout)
+    spec: Rendered = {"parentRefs": [_parent(p) for p in traffic.parent_refs], "rules": [rule]}
+    if traffic.hostnames:
+        spec["hostnames"] = list(traffic.hostnames)
+    return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": meta, "spec": spec}
+
+
+def route_annotations(stable: str, canary: str, step: int | None) -> dict[str, str]:
+    """Return what the route says of the rollout, written together with the weights."""
+    return {
+        naming.ANNOTATION_STABLE_REVISION: stable,
+        naming.ANNOTATION_CANARY_REVISION: canary,
+        naming.ANNOTATION_STEP: "" if step is None else str(step),
+    }
+
+
+def server_image(serving: Serving, config: Config) -> str:
+    """Return the image of the model server, "" where there is none for the runtime."""
+    return serving.image or config.server_images.get(serving.runtime, "")
+
+
+def _traffic(rollout: Rollout) -> Traffic:
+    target = rollout.spec.target.kubernetes
+    assert target is not None  # noqa: S101 - the union's only branch
+    return target.traffic
+
+
+def _parent(parent: Any) -> Rendered:
+    group: Rendered = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": parent.name}
+    if parent.namespace:
+        group["namespace"] = parent.namespace
+    if parent.section_name:
+        group["sectionName"] = parent.section_name
+    return group
+
+
+def _backend(rollout: Rollout, revision: str, weight: int) -> Rendered:
+    name = naming.revision_object(rollout.metadata.name, revision)
+    return {"group": "", "kind": "Service", "name": name, "port": PORT, "weight": weight}
+
+
+def _selector(rollout: Rollout, revision: RevisionStatus) -> dict[str, str]:
+    return {naming.LABEL_ROLLOUT: rollout.metadata.name, naming.LABEL_REVISION: revision.revision}
+
+
+def _labels(rollout: Rollout, revision: RevisionStatus) -> dict[str, str]:
+    return {
+        **naming.MANAGED_BY,
+        **_selector(rollout, revision),
+        naming.LABEL_MODEL: rollout.spec.model,
+        naming.LABEL_VERSION: revision.version,
+        naming.LABEL_ROLE: "serve",
+        "app.kubernetes.io/name": "model-server",
+        "app.kubernetes.io/instance": rollout.metadata.name,
+        "app.kubernetes.io/component": "serving",
+    }
+
+
+def _metadata(rollout: Rollout, revision: RevisionStatus) -> Rendered:
+    name = naming.revision_object(rollout.metadata.name, revision.revision)
+    return {"name": name, "namespace": rollout.metadata.namespace, "labels": _labels(rollout, revision)}
+
+
+def _service(rollout: Rollout, revision: RevisionStatus) -> Rendered:
+    port = {"name": "http", "port": PORT, "targetPort": "http", "protocol": "TCP"}
+    spec = {"selector": _selector(rollout, revision), "ports": [port]}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(rollout, revision), "spec": spec}
+
+
+def _deployment(rollout: Rollout, revision: RevisionStatus, candidate: Candidate, config: Config) -> Rendered:
+    target = rollout.spec.target.kubernetes
+    assert target is not None  # noqa: S101 - the union's only branch
+    serving = target.serving
+    spec = {
+        "revisionHistoryLimit": 1,
+        "minReadySeconds": serving.min_ready_seconds,
+        # The API server wants the deadline to be beyond the time that a pod must be ready.
+        "progressDeadlineSeconds": max(serving.progress_deadline_seconds, serving.min_ready_seconds + 1),
+        "selector": {"matchLabels": _selector(rollout, revision)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
+        "template": {
+            "metadata": {"labels": _labels(rollout, revision), "annotations": _scraping()},
+            "spec": _pod(rollout, serving, candidate, config),
+        },
+    }
+    meta = _metadata(rollout, revision)
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+
+
+def _scraping() -> dict[str, str]:
+    return {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT), "prometheus.io/path": "/metrics"}
+
+
+def _pod(rollout: Rollout, serving: Serving, candidate: Candidate, config: Config) -> Rendered:
+    pod: Rendered = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": USER_ID,
+            "runAsGroup": USER_ID,
+            "fsGroup": USER_ID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_fetch(candidate, config)],
+        "containers": [_server(rollout, serving, config)],
+        "volumes": [{"name": "model", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+    }
+    compute = serving.compute.to_wire()
+    for field in ("nodeSelector", "tolerations", "runtimeClassName", "priorityClassName"):
+        if compute.get(field):
+            pod[field] = compute[field]
+    return pod
+
+
+def _container(name: str, image: str, config: Config, env: list[Rendered]) -> Rendered:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": config.image_pull_policy,
+        "env": env,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+        "volumeMounts": [{"name": "model", "mountPath": MODELS}, {"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - a volume of the pod
+    }
+
+
+def _fetch(candidate: Candidate, config: Config) -> Rendered:
+    env = {
+        "TRAINYARD_ARTIFACT_URI": candidate.uri,
+        "TRAINYARD_ARTIFACT_DIGEST": candidate.digest,
+        "TRAINYARD_MODEL_DIR": MODELS,
+        "TRAINYARD_STORE_ENDPOINT": config.store_endpoint,
+        "TRAINYARD_STORE_REGION": config.store_region,
+    }
+    return _container("fetch", config.courier_image, config, _literals(env)) | {
+        "command": ["python", "-m", "trainyard.courier", "fetch"],
+        "envFrom": [{"secretRef": {"name": naming.SECRET_READER}}],
+        "resources": {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}},
+    }
+
+
+def _server(rollout: Rollout, serving: Serving, config: Config) -> Rendered:
+    env = {"TRAINYARD_MODEL": rollout.spec.model, "TRAINYARD_MODEL_DIR": MODELS}
+    container = _container("server", server_image(serving, config), config, _user_env(serving) + _literals(env))
+    return container | {
+        "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+        "resources": _resources(serving),
+        # A model may take minutes to load before it answers at all.
+        "startupProbe": _probe("/v2/health/live", period=2, failures=450),
+        "readinessProbe": _probe("/v2/health/ready", period=2, failures=2),
+        "livenessProbe": _probe("/v2/health/live", period=10, failures=3),
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+    }
+
+
+def _probe(path: str, period: int, failures: int) -> Rendered:
+    return {
+        "httpGet": {"path": path, "port": "http", "scheme": "HTTP"},
+        "periodSeconds": period,
+        "timeoutSeconds": 5,
+        "failureThreshold": failures,
+    }
+
+
+def _resources(serving: Serving) -> Rendered:
+    resources = {k: v for k, v in serving.resources.to_wire().items() if v}
+    accelerator = serving.compute.accelerator
+    if accelerator:
+        resources["limits"] = {**resources.get("limits", {}), accelerator.resource: accelerator.count}
+        requests = {k: v for k, v in resources.get("requests", {}).items() if k != accelerator.resource}
+        resources |= {"requests": requests} if requests else {}
+    return resources
+
+
+def _user_env(serving: Serving) -> list[Rendered]:
+    """Render the user's variables literally; the operator's own names cannot be taken. HOME is writable."""
+    theirs = [e for e in serving.env if not e.name.startswith("TRAINYARD_")]
+    home = [] if any(e.name == "HOME" for e in theirs) else [{"name": "HOME", "value": "/tmp"}]  # noqa: S108 - a volume of the pod
+    return home + [_variable(e) for e in theirs]
+
+
+def _variable(entry: Any) -> Rendered:
+    if entry.secret_key_ref:
+        return {"name": entry.name, "valueFrom": {"secretKeyRef": entry.secret_key_ref.to_wire()}}
+    return {"name": entry.name, "value": _literal(entry.value or "")}
+
+
+def _literals(values: Mapping[str, str]) -> list[Rendered]:
+    return [{"name": name, "value": _literal(value)} for name, value in values.items()]
+
+
+def _literal(value: str) -> str:
+    """Keep Kubernetes from expanding `$(NAME)` in a value: `$$` always stands for `$`."""
+    return value.replace("$", "$$")

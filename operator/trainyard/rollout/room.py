@@ -1,0 +1,46 @@
+"""The Rollout's room: what the core calls. Thin: it holds the process's memory of running steps, and the clock."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime
+
+from trainyard.reconciling.plan import Action, Plan
+from trainyard.rollout.act import act
+from trainyard.rollout.decide import decide
+from trainyard.rollout.observe import observe
+from trainyard.rollout.state import Observed, Progress, Remember
+from trainyard.systems.bundle import Systems
+from trainyard.systems.cluster.port import ROLLOUT, Obj
+
+
+class RolloutRoom:
+    """Observe, decide and act for Rollouts. `monotonic` is replaced in tests only."""
+
+    kind = ROLLOUT
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._memory: dict[str, Progress] = {}
+
+    async def observe(self, obj: Obj, systems: Systems) -> Observed:
+        """See `reconciling.room.Room`."""
+        before = self._memory.get(str(obj["metadata"]["uid"]))
+        return await observe(obj, systems, before, self._monotonic())
+
+    def decide(self, observed: Observed, now: datetime) -> Plan:
+        """See `reconciling.room.Room`."""
+        return decide(observed, now)
+
+    async def act(self, action: Action, obj: Obj, systems: Systems) -> Obj:
+        """See `reconciling.room.Room`."""
+        if isinstance(action, Remember):
+            self._remember(str(obj["metadata"]["uid"]), action.progress)
+        else:
+            await act(action, systems.cluster)
+        return obj
+
+    def _remember(self, uid: str, progress: Progress | None) -> None:
+        if progress is None:
+            self._memory.pop(uid, None)
+        else:
+            self._memory[uid] = progress

@@ -1,0 +1,217 @@
+"""What `decide` knows, with the questions that its rules ask. Pure."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from trainyard import naming
+from trainyard.resources.rollout import (
+    Analysis,
+    RevisionStatus,
+    Rollout,
+    RolloutSpec,
+    RolloutStatus,
+    Serving,
+    Step,
+    Traffic,
+    UserAction,
+)
+from trainyard.rollout import revisions, steps, weights
+from trainyard.rollout.state import Observed, Progress
+from trainyard.rollout.times import since, stamp
+from trainyard.systems.cluster.port import Obj
+
+GOING_BACK = ("Aborted", "Superseded", "RolledBack")
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One Rollout that could be read, at one moment.
+
+    status: the one observed, or the one being thought of. progress: with this visit's time and measurement in it.
+    """
+
+    seen: Observed
+    rollout: Rollout
+    status: RolloutStatus
+    now: datetime
+    progress: Progress
+
+    def thinking_of(self, **changes: object) -> "Situation":
+        """Return the situation with another status."""
+        return replace(self, status=self.status.model_copy(update=changes))
+
+    @property
+    def name(self) -> str:
+        """Name of the Rollout, and of its route."""
+        return self.rollout.metadata.name
+
+    @property
+    def spec(self) -> RolloutSpec:
+        """What is asked for."""
+        return self.rollout.spec
+
+    @property
+    def serving(self) -> Serving:
+        """How the pods are asked for."""
+        target = self.spec.target.kubernetes
+        return target.serving if target else Serving()
+
+    @property
+    def traffic(self) -> Traffic:
+        """Which requests are asked for."""
+        target = self.spec.target.kubernetes
+        assert target is not None  # noqa: S101 - `admission` has refused it otherwise
+        return target.traffic
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The ladder."""
+        canary = self.spec.strategy.canary
+        return canary.steps if canary else ()
+
+    @property
+    def analysis(self) -> Analysis:
+        """What is measured."""
+        return self.spec.analysis
+
+    @property
+    def at(self) -> str:
+        """Now, as status has it."""
+        return stamp(self.now)
+
+    @property
+    def stable(self) -> RevisionStatus | None:
+        """What serves."""
+        return self.status.stable
+
+    @property
+    def canary(self) -> RevisionStatus | None:
+        """What is being tried."""
+        return self.status.canary
+
+    @property
+    def step(self) -> int:
+        """The running step, 0 where none is."""
+        return self.status.step or 0
+
+    @cached_property
+    def wanted(self) -> revisions.Wanted:
+        """What the spec asks for now."""
+        return revisions.wanted(self.rollout, self.status, self.serving, self.seen)
+
+    @property
+    def action(self) -> UserAction | None:
+        """What a person asks for and has not got yet."""
+        action = self.spec.action
+        return action if action and action.id != self.status.handled_action else None
+
+    @property
+    def step_weight(self) -> int:
+        """The weight that the running step stands for."""
+        return steps.weight_at(self.steps, self.step) if self.stable else 100
+
+    @property
+    def routed(self) -> dict[str, int]:
+        """Revision -> share, as the route has it."""
+        return weights.routed(self.seen.route, self.name)
+
+    @property
+    def routed_weight(self) -> int:
+        """The canary's share, as the route has it."""
+        return self.routed.get(self.canary.revision, 0) if self.canary else 0
+
+    @property
+    def is_routed(self) -> bool:
+        """Whether the weight that is meant was read back."""
+        return self.status.routed_weight == self.status.weight == self.routed_weight
+
+    @property
+    def canary_size(self) -> int:
+        """How many canary pods there must be: enough for the step, and for what is still routed."""
+        heaviest = max(self.step_weight, self.status.weight, self.routed_weight)
+        return weights.canary_size(self.spec, self.serving.replicas, heaviest)
+
+    def alive(self, revision: RevisionStatus | None) -> bool:
+        """Whether a revision has a ready endpoint."""
+        return revision is not None and available(self.seen.deployments.get(revision.revision)) > 0
+
+    def carries(self, revision: RevisionStatus, replicas: int) -> bool:
+        """Whether that many pods of a revision are there, up to date and ready."""
+        return is_complete(self.seen.deployments.get(revision.revision), replicas)
+
+    @property
+    def is_canary_ready(self) -> bool:
+        """Whether the canary can take the weight that is meant."""
+        return self.canary is not None and self.carries(self.canary, self.canary_size)
+
+    @property
+    def is_route_accepted(self) -> bool:
+        """Whether every Gateway took the route as it stands."""
+        route = self.seen.route
+        namespace = self.rollout.metadata.namespace
+        return route is not None and weights.is_accepted(route, self.traffic.parent_refs, namespace)
+
+    @property
+    def is_route_refused(self) -> bool:
+        """Whether a Gateway refuses the route as it stands; right after a write it has said nothing yet."""
+        route = self.seen.route
+        namespace = self.rollout.metadata.namespace
+        return route is not None and weights.is_refused(route, self.traffic.parent_refs, namespace)
+
+    @property
+    def is_own_edit(self) -> bool:
+        """Whether the spec changed since the last status: then a differing route is no drift."""
+        return self.rollout.metadata.generation != self.status.observed_generation
+
+    @property
+    def leftovers(self) -> tuple[str, ...]:
+        """Revisions that have objects and no role any more."""
+        roles = {r.revision for r in (self.stable, self.canary) if r}
+        return tuple(sorted({*self.seen.deployments, *self.seen.services} - roles))
+
+    @property
+    def takedown_in(self) -> float:
+        """Seconds until leftovers may go."""
+        passed = since(self.status.weightless_since, self.now) if self.status.weightless_since else float("inf")
+        return max(0.0, self.spec.scale_down_delay_seconds - passed)
+
+    @property
+    def is_going_back(self) -> bool:
+        """Whether the canary is on its way out: its weight may only become 0."""
+        return self.status.ending is not None and self.status.ending.outcome in GOING_BACK
+
+    @property
+    def is_held_by_person(self) -> bool:
+        """Whether `spec.paused` holds everything; what is on its way back still goes back."""
+        return self.spec.paused and not self.is_going_back
+
+    @property
+    def is_deleting(self) -> bool:
+        """Whether somebody deleted the Rollout."""
+        return self.rollout.metadata.deletion_timestamp is not None
+
+
+def available(deployment: Obj | None) -> int:
+    """Return the ready pods of a Deployment."""
+    return int((deployment or {}).get("status", {}).get("availableReplicas", 0) or 0)
+
+
+def is_complete(deployment: Obj | None, replicas: int) -> bool:
+    """Whether the Deployment as it stands has that many pods, up to date and ready."""
+    if deployment is None:
+        return False
+    status = deployment.get("status", {})
+    current = int(status.get("observedGeneration", 0)) >= int(deployment["metadata"].get("generation", 0))
+    asked = int(deployment.get("spec", {}).get("replicas", 1)) >= replicas
+    updated = int(status.get("updatedReplicas", 0) or 0) >= replicas
+    return current and asked and updated and available(deployment) >= replicas
+
+
+def is_ours(route: Obj, rollout: Rollout) -> bool:
+    """Whether a route of the Rollout's name was made by us for it; its owner's uid may have changed."""
+    meta = route["metadata"]
+    labels = meta.get("labels") or {}
+    marked = labels.get(naming.LABEL_ROLLOUT) == rollout.metadata.name and (naming.MANAGED_BY.items() <= labels.items())
+    owners = [o for o in meta.get("ownerReferences") or () if o.get("controller")]
+    return marked and all(o.get("kind") == "Rollout" and o.get("name") == rollout.metadata.name for o in owners)
