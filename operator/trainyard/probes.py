@@ -50,13 +50,14 @@ class Server:
     """One HTTP server with a few texts by path. Port 0 takes a free one."""
 
     def __init__(self, port: int, pages: dict[str, Callable[[], web.Response]]) -> None:
-        self._port = port
+        self.port = port  # the port asked for, and after the start the one that is listened on
         self._runner = web.AppRunner(_app(pages), handle_signals=False, access_log=None, shutdown_timeout=1.0)
 
     async def start(self) -> None:
         """Listen on all addresses: probes come to the pod's own."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, port=self._port).start()
+        await web.TCPSite(self._runner, port=self.port).start()
+        self.port = int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
         """Stop listening."""
