@@ -18,11 +18,11 @@ from trainyard import naming
 from trainyard.reconciling.cycle import Cycle
 from trainyard.reconciling.plan import Plan, Record
 from trainyard.reconciling.room import Room
+from trainyard.resources.training_pipeline import TrainingPipeline
 from trainyard.systems.bundle import Config, Systems
 from trainyard.systems.cluster.port import EVENT, JOB, TRAINING_PIPELINE, TRAINING_RUN, ClusterError, Kind, Ref
 from trainyard.systems.engine.job import JobEngine
 from trainyard.systems.metadata.port import MetadataUnavailable
-from trainyard.resources.training_pipeline import TrainingPipeline
 from trainyard.training_pipeline import children
 from trainyard.training_pipeline import decide as pipeline_decide
 from trainyard.training_pipeline.room import TrainingPipelineRoom
