@@ -93,13 +93,18 @@ def _build(image: Image, digest: str, base: str | None) -> None:
         argument = [f"--build-arg=BASE={base}"] if base else []
         # One layer a build: what a later step removes is then really gone.
         _buildah("bud", "--quiet", "--layers=false", *argument, "-f", image.dockerfile, "-t", reference, str(context))
-    _buildah("push", "--quiet", "--disable-compression", reference, f"oci:{_layout()}:{image.name}-{digest}")
+    _push(image.name, digest)
+
+
+def _push(name: str, digest: str) -> None:
+    """Copy a built image into the layout, without layers that it has, and record the manifest."""
+    wanted = f"{name}-{digest}"
+    _skopeo(f"{_STORAGE}{REPOSITORY}/{name}:{digest}", f"oci:{_layout()}:{wanted}")
     index = json.loads((_layout() / "index.json").read_text())
-    wanted = f"{image.name}-{digest}"
     (manifest,) = [one for one in index["manifests"] if one["annotations"][_REF_NAME] == wanted]
-    half = _record(image.name, digest).with_suffix(".part")
+    half = _record(name, digest).with_suffix(".part")
     half.write_text(json.dumps({key: manifest[key] for key in ("mediaType", "digest", "size")}))
-    half.rename(_record(image.name, digest))
+    half.rename(_record(name, digest))
 
 
 @contextmanager
@@ -156,16 +161,22 @@ def _bring_back(reference: str) -> None:
     found = subprocess.run([*_BUILDAH, "inspect", "--type=image", reference], capture_output=True, check=False)
     if found.returncode:
         name, digest = reference.removeprefix(f"{REPOSITORY}/").split(":")
-        identity = _buildah("pull", "--quiet", f"oci:{_layout()}:{name}-{digest}").strip()
-        _buildah("tag", identity.splitlines()[-1], reference)
+        _skopeo(f"oci:{_layout()}:{name}-{digest}", f"{_STORAGE}{reference}")
 
 
 _REF_NAME = "org.opencontainers.image.ref.name"
-_BUILDAH = ["buildah", f"--root={places.cache() / 'buildah'}", "--storage-driver=overlay"]
+_GRAPH, _RUN = places.cache() / "buildah", "/run/trainyard-buildah"
+_BUILDAH = ["buildah", f"--root={_GRAPH}", f"--runroot={_RUN}", "--storage-driver=overlay"]
+_STORAGE = f"containers-storage:[overlay@{_GRAPH}+{_RUN}]"
 
 
 def _buildah(*arguments: str) -> str:
     return _say([*_BUILDAH, *arguments], BUILDAH_ISOLATION="chroot")
+
+
+def _skopeo(source: str, target: str) -> None:
+    # Uncompressed: gzip costs more than it saves here, and only so are layers that are there already recognised.
+    _say(["skopeo", "copy", "--quiet", "--dest-oci-accept-uncompressed-layers", source, target])
 
 
 def _say(command: list[str], **env: str) -> str:
