@@ -15,11 +15,7 @@ from trainyard.rollout.progress import CONTESTED_TIMES
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import ApplyObject, ShiftTraffic
 
-ROUTE_ANNOTATIONS = (
-    naming.ANNOTATION_STABLE_REVISION,
-    naming.ANNOTATION_CANARY_REVISION,
-    naming.ANNOTATION_STEP,
-)
+ROLE_ANNOTATIONS = (naming.ANNOTATION_STABLE_REVISION, naming.ANNOTATION_CANARY_REVISION)
 
 
 def differences(s: Situation) -> tuple[Action, ...]:
@@ -91,7 +87,8 @@ def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | N
     if s.stable is None:
         return _first_route(s)
     weight = attainable_weight(s)
-    with_canary = s.canary is not None and (weight == s.status.weight or s.canary.revision in s.routed)
+    reached = weight == s.status.weight and not s.is_going_back
+    with_canary = s.canary is not None and (reached or s.canary.revision in s.routed)
     backends = [(s.stable.revision, 100 - weight)]
     if s.canary and with_canary:
         backends.append((s.canary.revision, weight))
@@ -142,13 +139,14 @@ def is_contested(s: Situation) -> bool:
 
 
 def is_drifted(s: Situation) -> bool:
-    """Whether somebody else changed the route: it says our words (written with the weights), and other weights."""
+    """Whether somebody else changed the route: it names our revisions, no change of ours is due, and it differs."""
     manifest, live = route(s, with_emptied=True), s.seen.route
-    if manifest is None or live is None or s.is_own_edit:
+    is_ours_due = s.canary is not None and s.status.routed_weight != s.status.weight
+    if manifest is None or live is None or s.is_own_edit or is_ours_due:
         return False
     told = manifest["metadata"]["annotations"]
-    same_words = all(weights.annotation(live, name) == told[name] for name in ROUTE_ANNOTATIONS)
-    return same_words and needs_apply({"spec": manifest["spec"]}, live)
+    same_roles = all(weights.annotation(live, name) == told[name] for name in ROLE_ANNOTATIONS)
+    return same_roles and needs_apply({"spec": manifest["spec"]}, live)
 
 
 def notes(s: Situation, actions: tuple[Action, ...]) -> tuple[Note, ...]:

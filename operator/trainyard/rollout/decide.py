@@ -292,8 +292,9 @@ def _with_numbers(s: Situation) -> RolloutStatus:
         "metrics": p.metrics,
         "observed_share": p.share,
         "held_since": p.held_since,
-        "last_interval": p.slot if p.slot >= 0 else None,
     }
+    if any(m.failures for m in p.metrics) and p.metrics != s.status.metrics and p.slot >= 0:
+        changes["last_interval"] = p.slot  # counted once, also by the next process
     if _is_long_ready(s):
         changes["unavailable_since"] = None
     return s.status.model_copy(update=changes)

@@ -97,7 +97,7 @@ def _finished(s: Situation, meant: Situation, move: Move) -> RolloutStatus:
             "observed_generation": generation,
             "conditions": merge(s.status.conditions, told, generation, s.at),
             "waiting_for": waits.sentence[:256] if waits else None,
-            "sequence": s.status.sequence + len(move.rows),
+            "sequence": meant.status.sequence + len(move.rows),
         }
     )
 

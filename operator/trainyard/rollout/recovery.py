@@ -24,6 +24,8 @@ def recovered(s: Situation) -> Move | None:
         "stable": stable,
         "rejected": rejected,
         "weightless_since": s.at,
+        # Rows are numbered on from beyond all that may have been written.
+        "sequence": int(s.now.timestamp()),
         # What was asked for before may have been done before.
         "handled_action": s.spec.action.id if s.spec.action else None,
     }

@@ -122,14 +122,19 @@ class Situation:
         return self.routed.get(self.canary.revision, 0) if self.canary else 0
 
     @property
+    def is_settled(self) -> bool:
+        """Whether the weight that is meant was read back once; somebody may have edited the route since."""
+        return self.status.routed_weight == self.status.weight
+
+    @property
     def is_routed(self) -> bool:
-        """Whether the weight that is meant was read back."""
-        return self.status.routed_weight == self.status.weight == self.routed_weight
+        """Whether the weight that is meant was read back, and still stands there."""
+        return self.is_settled and self.status.weight == self.routed_weight
 
     @property
     def canary_size(self) -> int:
-        """How many canary pods there must be: enough for the step, and for what is still routed."""
-        heaviest = max(self.step_weight, self.status.weight, self.routed_weight)
+        """How many canary pods there must be: enough for the step, and for what was routed last."""
+        heaviest = max(self.step_weight, self.status.weight, self.status.routed_weight or 0)
         return weights.canary_size(self.spec, self.serving.replicas, heaviest)
 
     def alive(self, revision: RevisionStatus | None) -> bool:

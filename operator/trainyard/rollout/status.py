@@ -52,7 +52,7 @@ def waiting(s: Situation) -> Waiting | None:
 
 def _for_traffic(s: Situation) -> Waiting | None:
     """Return what keeps the weight from being routed. That it just takes its time is one reason all along."""
-    if s.is_routed and s.stable:
+    if s.is_settled and s.stable:
         return None
     reason, sentence = _canary_trouble(s)
     if reason:
@@ -172,7 +172,7 @@ def _degraded(s: Situation) -> Condition:
 def _paused(s: Situation) -> Condition:
     if s.spec.paused:
         return condition("Paused", True, "Requested", "spec.paused holds everything as it is")
-    at_pause = s.canary is not None and s.is_routed and not s.status.ending and steps.is_pause(s.steps, s.step)
+    at_pause = s.canary is not None and s.is_settled and not s.status.ending and steps.is_pause(s.steps, s.step)
     if not at_pause:
         return condition("Paused", False, "NotPaused")
     if steps.waits_for_person(s.steps, s.step):

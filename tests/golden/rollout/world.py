@@ -1,0 +1,439 @@
+"""One Rollout, its operator and everybody else, over fakes: tells what happened as text, and checks every write.
+
+The Deployment controller, the Gateway and Prometheus are played here; a seed shuffles who comes when, and adds
+visits that nobody needed. `kill_after` ends the operator's process right after that write and starts another.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.fakes.artifacts import FakeArtifacts
+from tests.fakes.cluster import FakeCluster, Write
+from tests.fakes.metadata import FakeMetadata
+from tests.fakes.prometheus import ScriptedPrometheus, vector
+from trainyard import naming
+from trainyard.reconciling.cycle import Cycle
+from trainyard.reconciling.plan import Record
+from trainyard.rollout.room import RolloutRoom
+from trainyard.systems.bundle import Config, Systems
+from trainyard.systems.cluster import port
+from trainyard.systems.cluster.port import Conflict, Obj, Ref
+from trainyard.systems.prometheus.port import Answer
+
+NAMESPACE = "team"
+NAME = "churn"
+START = datetime(2026, 11, 24, 6, 0, 0, tzinfo=UTC)
+KEY = Ref(port.ROLLOUT, NAMESPACE, NAME)
+ROUTE = Ref(port.HTTP_ROUTE, NAMESPACE, NAME)
+PARENTS = [{"name": "gateway", "namespace": "infra"}]
+CONFIG = Config(
+    courier_image="trainyard/operator:1",
+    server_images={"TensorFlow": "trainyard/server:1"},
+    bucket="models",
+    store_endpoint="http://store:9000",
+    scrape_interval_seconds=2,
+    custom_queries=True,
+)
+TARGET = {
+    "kubernetes": {
+        "serving": {"replicas": 2},
+        "traffic": {"parentRefs": PARENTS, "hostnames": ["churn.test"]},
+    }
+}
+CANARY = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {"durationSeconds": 60}}]
+
+
+class Killed(BaseException):
+    """The operator's process ended right after a write."""
+
+
+def version(name: str, minute: int, ready: bool = True) -> dict[str, Any]:
+    """A ModelVersion as its own room leaves it."""
+    return {
+        "apiVersion": naming.API_VERSION,
+        "kind": "ModelVersion",
+        "metadata": {"name": name, "namespace": NAMESPACE},
+        "spec": {
+            "model": "churn",
+            "artifact": {
+                "uri": f"s3://models/team/churn/{name}/",
+                "digest": naming.digest(name),
+                "format": "SavedModel",
+            },
+            "createdAt": f"2026-11-24T05:{minute:02d}:00.000000Z",
+        },
+        "status": {"conditions": [_condition("Ready", ready)]},
+    }
+
+
+def rollout(name: str = NAME, **spec: Any) -> dict[str, Any]:
+    """A Rollout; keyword arguments lay over the spec's fields."""
+    base: dict[str, Any] = {
+        "model": "churn",
+        "version": {"latest": {}},
+        "target": TARGET,
+        "strategy": {"canary": {"steps": CANARY}},
+        "scaleDownDelaySeconds": 30,
+    }
+    meta = {"name": name, "namespace": NAMESPACE}
+    return {"apiVersion": naming.API_VERSION, "kind": "Rollout", "metadata": meta, "spec": base | spec}
+
+
+@dataclass
+class World:
+    """Everything around one Rollout. `broken`: versions whose pods never become ready. `gateway`: whether it works."""
+
+    seed: int | None = None
+    kill_after: int | None = None
+    lines: list[str] = field(default_factory=list)
+    weights: list[dict[str, int]] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+    broken: set[str] = field(default_factory=set)
+    pods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    gateway: bool = True
+    now: datetime = START
+    monotonic: float = 1000.0
+    due: float | None = 0.0
+    own_writes: int = 0
+    killed: bool = False
+
+    def __post_init__(self) -> None:
+        self.cluster = FakeCluster(now=lambda: self.now)
+        self.prometheus = ScriptedPrometheus(now=lambda: self.now)
+        self.database = FakeMetadata()
+        self.random = random.Random(self.seed)
+        self.systems = Systems(self.cluster, {}, FakeArtifacts(), self.prometheus, self.database, CONFIG)
+        self.cluster.on_write(self._wrote)
+        self.start()
+
+    def start(self) -> None:
+        """Start the operator's process: it remembers nothing."""
+        room = RolloutRoom(lambda: self.monotonic)
+        self.cycle: Cycle[Systems] = Cycle(room, self.systems, self.cluster, self._record)
+
+    async def _record(self, rows: Sequence[Record]) -> bool:
+        await self.database.record(rows)
+        return True
+
+    # ---- the user ----
+
+    def say(self, text: str) -> None:
+        """Write a line about what somebody does."""
+        self.lines.append(f"{self._clock()} ---- {text}")
+
+    def add(self, obj: Mapping[str, Any]) -> None:
+        """Create an object as a user, or as another room."""
+        status = obj.get("status")
+        self.cluster.seed({k: v for k, v in obj.items() if k != "status"}, status=status)
+
+    def edit(self, **spec: Any) -> None:
+        """Merge-patch the Rollout's spec."""
+        self.cluster.edit(KEY, {"spec": spec})
+
+    def act(self, kind: str, id: str = "1", **more: Any) -> None:
+        """Ask for something, as the command line does."""
+        self.edit(action={"kind": kind, "id": id, "by": "ada", **more})
+
+    def set_ready(self, name: str, ready: bool) -> None:
+        """Change whether a version is ready."""
+        ref = Ref(port.MODEL_VERSION, NAMESPACE, name)
+        self.cluster.edit(ref, {"status": {"conditions": [_condition("Ready", ready)]}}, status=True)
+
+    def lose_status(self) -> None:
+        """Take the status away, as a backup tool does."""
+        self.cluster.edit(KEY, {"status": None}, status=True)
+
+    # ---- time ----
+
+    async def settle(self, seconds: float = 0.0) -> None:
+        """Let time pass in the operator's own rhythm, until everybody has said what there is to say."""
+        end = self.now + timedelta(seconds=seconds)
+        await self._quiet()
+        while self.now < end:
+            due = min(self.due if self.due is not None else 600.0, (end - self.now).total_seconds())
+            self.pass_time(max(due, 0.001))
+            await self._quiet()
+
+    def pass_time(self, seconds: float, clock: float | None = None) -> None:
+        """Let time pass without anybody moving; `clock`: what the wall clock says of it."""
+        self.monotonic += seconds
+        self.now += timedelta(seconds=seconds if clock is None else clock)
+
+    async def _quiet(self) -> None:
+        for _ in range(200):
+            moved = [await self._turn(who) for who in self._order()]
+            if not any(moved):
+                return
+        raise AssertionError("it never goes quiet:\n" + "\n".join(self.lines[-20:]))
+
+    def _order(self) -> list[str]:
+        order = ["operator", "deployments", "gateway"]
+        if self.seed is not None:
+            order += self.random.choices(order, k=self.random.randrange(3))
+            self.random.shuffle(order)
+        return order
+
+    async def _turn(self, who: str) -> bool:
+        if who == "operator":
+            return await self.visit()
+        return self._deployments() if who == "deployments" else self._gateway()
+
+    async def visit(self) -> bool:
+        """Let the operator visit once; True if there is more for it to do."""
+        before = len([w for w in self.cluster.writes if w.changed])
+        try:
+            outcome = await self.cycle.run(KEY, self.now)
+            self.due = None if outcome.gone else outcome.revisit_after
+        except Conflict:
+            return True
+        except Killed:
+            self.start()
+            return True
+        wrote = len([w for w in self.cluster.writes if w.changed]) != before
+        again = self.due is not None and self.due < 0.01
+        return wrote or again
+
+    def _deployments(self) -> bool:
+        """The Deployment controller and its kubelet, at once."""
+        moved = False
+        for obj in self.cluster.all(port.DEPLOYMENT):
+            wanted = self._deployment_status(obj)
+            if obj.get("status") != wanted:
+                self.cluster.edit(_ref(port.DEPLOYMENT, obj), {"status": None}, status=True)
+                self.cluster.edit(_ref(port.DEPLOYMENT, obj), {"status": wanted}, status=True)
+                moved = True
+        return moved
+
+    def _deployment_status(self, obj: Obj) -> dict[str, Any]:
+        name = obj["metadata"]["labels"][naming.LABEL_VERSION]
+        replicas = obj["spec"]["replicas"]
+        ready = 0 if name in self.broken else replicas
+        status = {
+            "observedGeneration": obj["metadata"]["generation"],
+            "replicas": replicas,
+            "updatedReplicas": replicas,
+        }
+        return status | ({"availableReplicas": ready} if ready else {})
+
+    def _gateway(self) -> bool:
+        route = self.cluster.look(ROUTE)
+        if route is None or not self.gateway:
+            return False
+        generation = route["metadata"]["generation"]
+        conditions = [
+            {"type": kind, "status": "True", "observedGeneration": generation} for kind in ("Accepted", "ResolvedRefs")
+        ]
+        status = {"parents": [{"parentRef": PARENTS[0], "conditions": conditions}]}
+        if route.get("status") == status:
+            return False
+        self.cluster.edit(ROUTE, {"status": status}, status=True)
+        return True
+
+    # ---- what is checked and told at every write ----
+
+    def _wrote(self, write: Write) -> None:
+        if write.changed:
+            if write.ref.kind == port.CONTROLLER_REVISION and write.verb == "apply":
+                self._name(write.body)
+            self._tell(write)
+            if write.ref.kind == port.HTTP_ROUTE and write.verb == "apply":
+                self._check_route()
+            if write.ref.kind != port.EVENT:
+                self.own_writes += 1
+                if self.kill_after == self.own_writes and not self.killed:
+                    self.killed = True
+                    raise Killed
+
+    def _check_route(self) -> None:
+        shares = self.shares()
+        before = self.weights[-1] if self.weights else {}
+        status = (self.cluster.look(KEY) or {}).get("status", {})
+        assert sum(shares.values()) == 100, shares
+        canary = (status.get("canary") or {}).get("version")
+        first = not status.get("stable")
+        if canary and not first:
+            assert shares.get(canary, 0) <= max(status.get("weight", 0), before.get(canary, 0)), (shares, status)
+        for name, weight in shares.items():
+            if weight > before.get(name, 0):
+                assert self._available(name) > 0, f"weight for {name} without ready pods"
+        if shares != before:
+            self.weights.append(shares)
+
+    def shares(self) -> dict[str, int]:
+        """Version -> weight as the route has it now."""
+        route = self.cluster.look(ROUTE)
+        backends = route["spec"]["rules"][0]["backendRefs"] if route else []
+        return {self.version_of(b["name"].rpartition("-")[2]): b["weight"] for b in backends}
+
+    def version_of(self, revision: str) -> str:
+        """The version's name, with a mark for each earlier revision of the same version."""
+        return self.names.get(revision, revision)
+
+    def _name(self, stored: Obj) -> None:
+        revision, name = stored["metadata"]["labels"][naming.LABEL_REVISION], stored["data"]["version"]
+        earlier = [r for r, n in self.names.items() if n.rstrip("'") == name]
+        self.names.setdefault(revision, name + "'" * len(earlier))
+
+    def _available(self, name: str) -> int:
+        for obj in self.cluster.all(port.DEPLOYMENT):
+            if self.version_of(obj["metadata"]["labels"][naming.LABEL_REVISION]) == name:
+                return int(obj.get("status", {}).get("availableReplicas", 0))
+        return 0
+
+    def _tell(self, write: Write) -> None:
+        told = _TELLERS.get(write.ref.kind, _other)(self, write)
+        if told:
+            self.lines.append(f"{self._clock()} {told}")
+
+    def _clock(self) -> str:
+        return f"{(self.now - START).total_seconds():>6.0f}"
+
+    def plain(self, text: str) -> str:
+        """Replace revision hashes by versions: a hash is no behaviour."""
+        for revision, name in self.names.items():
+            text = text.replace(revision, name)
+        return text
+
+    # ---- the end ----
+
+    def finale(self) -> str:
+        """What is left: conditions, history, rows."""
+        obj = self.cluster.look(KEY)
+        if obj is None:
+            return "the Rollout is gone"
+        status = obj.get("status", {})
+        told = [
+            f"{c['type']}={c['status']} {c['reason']}" for c in status.get("conditions", ()) if c["type"] != "Recorded"
+        ]
+        entries = [
+            f"{self.version_of(e['revision'])} {e['outcome']}: {self.plain(e.get('message', ''))}"
+            for e in status.get("history", ())
+        ]
+        rows = [f"{row.data['decision']} {row.data['version']}" for row in self.database.of(obj["metadata"]["uid"])]
+        return "\n".join(
+            [
+                f"route     {_text(self.shares())}",
+                f"waits for {self.plain(status.get('waitingFor', '-'))}",
+                *(f"          {line}" for line in told),
+                *(f"history   {line}" for line in entries),
+                f"rows      {', '.join(rows)}",
+            ]
+        )
+
+    def outcome(self) -> list[str]:
+        """How revisions ended, oldest first."""
+        obj = self.cluster.look(KEY) or {}
+        return [f"{e['version']} {e['outcome']}" for e in reversed(obj.get("status", {}).get("history", ()))]
+
+    def status(self) -> dict[str, Any]:
+        """The Rollout's status."""
+        return dict((self.cluster.look(KEY) or {}).get("status", {}))
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        """One condition of the Rollout."""
+        return next(c for c in self.status()["conditions"] if c["type"] == kind)
+
+    # ---- Prometheus ----
+
+    def measure(
+        self, errors: Callable[[str, datetime], float] | float, requests: float = 500.0, stable_errors: float = 0.0
+    ) -> None:
+        """Let the canary answer with this share of errors, and traffic follow the weights."""
+
+        def answer(expression: str, at: datetime) -> Answer:
+            return self._series(
+                at, lambda name, share: stable_errors if name == self._stable() else _of(errors, name, at)
+            )
+
+        def counted(expression: str, at: datetime) -> Answer:
+            return self._series(at, lambda name, share: requests * share / max(1, self.status().get("weight", 0)))
+
+        self.prometheus.on("code=~", answer)
+        self.prometheus.on("increase(", counted)
+
+    def _stable(self) -> str:
+        return str((self.status().get("stable") or {}).get("version"))
+
+    def _series(self, at: datetime, value: Callable[[str, int], float]) -> Answer:
+        route = self.cluster.look(ROUTE)
+        backends = route["spec"]["rules"][0]["backendRefs"] if route else []
+        series = []
+        for backend in backends:
+            revision = backend["name"].rpartition("-")[2]
+            series.append(({"revision": revision}, value(self.version_of(revision), backend["weight"])))
+        return vector(at, *series)
+
+
+def _of(errors: Callable[[str, datetime], float] | float, name: str, at: datetime) -> float:
+    return errors(name, at) if callable(errors) else errors
+
+
+def _condition(kind: str, status: bool) -> dict[str, Any]:
+    reason = "Ready" if status else "NotReady"
+    return {"type": kind, "status": "True" if status else "False", "reason": reason, "message": ""}
+
+
+def _ref(kind: port.Kind, obj: Obj) -> Ref:
+    return Ref(kind, obj["metadata"]["namespace"], obj["metadata"]["name"])
+
+
+def _text(shares: Mapping[str, int]) -> str:
+    return " / ".join(f"{name} {weight}" for name, weight in shares.items()) or "-"
+
+
+def _told_rollout(w: World, write: Write) -> str:
+    if write.verb != "status":
+        return f"rollout   {', '.join(sorted(write.body['metadata']))}"
+    status = w.status()
+    roles = [(role, status[role]) for role in ("stable", "canary") if status.get(role)]
+    parts = [f"{role} {w.version_of(revision['revision'])}" for role, revision in roles]
+    if status.get("canary"):
+        parts.append(
+            f"weight {status.get('weight', 0)} (routed {status.get('routedWeight')}) step {status.get('step')}"
+        )
+    if status.get("ending"):
+        parts.append(f"ending {status['ending']['outcome']}")
+    if status.get("countedSeconds"):
+        parts.append(f"counted {status['countedSeconds']} s")
+    failures = [f"{m['name']} {m['verdict']} {m['failures']}" for m in status.get("metrics", ()) if m.get("failures")]
+    return "status    " + ", ".join(parts + failures)
+
+
+def _told_route(w: World, write: Write) -> str:
+    return "route     deleted" if write.verb == "delete" else f"route     {_text(w.shares())}"
+
+
+def _told_deployment(w: World, write: Write) -> str:
+    revision = write.ref.name.rpartition("-")[2]
+    if write.verb == "delete":
+        return f"pods      {w.version_of(revision)} deleted"
+    owned = "" if write.body["metadata"].get("ownerReferences") else ", nobody's"
+    return f"pods      {w.version_of(revision)} x{write.body['spec']['replicas']}{owned}"
+
+
+def _told_revision(w: World, write: Write) -> str:
+    revision = write.ref.name.rpartition("-")[2]
+    if write.verb == "patch":
+        outcome = write.body["metadata"]["annotations"][naming.ANNOTATION_OUTCOME]
+        return f"revision  {w.version_of(revision)} is marked {outcome or 'as fresh'}"
+    return ""
+
+
+def _told_event(w: World, write: Write) -> str:
+    return f"event     {write.body['reason']}: {w.plain(write.body['message'])}"
+
+
+def _other(w: World, write: Write) -> str:
+    return ""
+
+
+_TELLERS: dict[port.Kind, Callable[[World, Write], str]] = {
+    port.ROLLOUT: _told_rollout,
+    port.HTTP_ROUTE: _told_route,
+    port.DEPLOYMENT: _told_deployment,
+    port.CONTROLLER_REVISION: _told_revision,
+    port.EVENT: _told_event,
+}
