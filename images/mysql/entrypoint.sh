@@ -11,23 +11,28 @@ quoted() {
     printf "'%s'" "$(printf %s "$1" | sed "s/\\\\/\\\\\\\\/g; s/'/''/g")"
 }
 
+# echo would read the backslashes of a password.
+line() {
+    printf '%s\n' "$1"
+}
+
 setup() {
     : "${MYSQL_ROOT_PASSWORD:?MYSQL_ROOT_PASSWORD must be set}"
     root=$(quoted "$MYSQL_ROOT_PASSWORD")
-    echo "DELETE FROM mysql.global_priv WHERE User = '';"
-    echo "FLUSH PRIVILEGES;"
-    echo "CREATE USER IF NOT EXISTS 'root'@'localhost';"
-    echo "ALTER USER 'root'@'localhost' IDENTIFIED BY $root;"
-    echo "CREATE USER 'root'@'%' IDENTIFIED BY $root;"
-    echo "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
+    line "DELETE FROM mysql.global_priv WHERE User = '';"
+    line "FLUSH PRIVILEGES;"
+    line "CREATE USER IF NOT EXISTS 'root'@'localhost';"
+    line "ALTER USER 'root'@'localhost' IDENTIFIED BY $root;"
+    line "CREATE USER 'root'@'%' IDENTIFIED BY $root;"
+    line "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
     if [ -n "${MYSQL_DATABASE:-}" ]; then
-        echo "CREATE DATABASE IF NOT EXISTS \`$MYSQL_DATABASE\` CHARACTER SET utf8mb4;"
+        line "CREATE DATABASE IF NOT EXISTS \`$MYSQL_DATABASE\` CHARACTER SET utf8mb4;"
     fi
     if [ -n "${MYSQL_USER:-}" ]; then
         user=$(quoted "$MYSQL_USER")
-        echo "CREATE USER $user@'%' IDENTIFIED BY $(quoted "${MYSQL_PASSWORD:-}");"
+        line "CREATE USER $user@'%' IDENTIFIED BY $(quoted "${MYSQL_PASSWORD:-}");"
         if [ -n "${MYSQL_DATABASE:-}" ]; then
-            echo "GRANT ALL ON \`$MYSQL_DATABASE\`.* TO $user@'%';"
+            line "GRANT ALL ON \`$MYSQL_DATABASE\`.* TO $user@'%';"
         fi
     fi
 }
