@@ -75,11 +75,11 @@ class Transport:
         try:
             response = await self._send(method, url, query, body, content_type, limit)
             text = await response.read()
+            if response.status >= 300:
+                raise _refusal(response.status, text)
             answer = json.loads(text or b"{}")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"{method} {url}: {error or type(error).__name__}") from error
-        if response.status >= 300:
-            raise error_of(response.status, answer)
         return dict(answer)
 
     async def pages(self, kind: Kind, namespace: str, selector: str) -> AsyncIterator[dict[str, Any]]:
@@ -102,7 +102,7 @@ class Transport:
             response = await self._send("GET", url, query, None, "application/json", limit)
             try:
                 if response.status >= 300:
-                    raise error_of(response.status, json.loads(await response.read() or b"{}"))
+                    raise _refusal(response.status, await response.read())
                 async for line in _lines(response.response.content):
                     yield line
             finally:
@@ -128,6 +128,14 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         for line in whole:
             if line:
                 yield line
+
+
+def _refusal(code: int, text: bytes) -> ClusterError:
+    """Read an answer that is no success; a group that the API server does not know is answered in plain text."""
+    try:
+        return error_of(code, json.loads(text))
+    except ValueError:
+        return error_of(code, {"message": text[:200].decode(errors="replace").strip()})
 
 
 def error_of(code: int, answer: Any) -> ClusterError:

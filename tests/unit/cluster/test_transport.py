@@ -1,0 +1,122 @@
+"""The transport against a small HTTP server: what else than JSON an API server, or what stands before it, may say."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from kubernetes.aio.client import ApiClient, Configuration
+
+from tests.rig.tiny_processes import free_port
+from trainyard.systems.cluster import transport as module
+from trainyard.systems.cluster.client import KubernetesCluster
+from trainyard.systems.cluster.port import HTTP_ROUTE, SERVICE, NotFound, Ref, Unavailable
+from trainyard.systems.cluster.transport import Expired, Transport, connect
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """Answers every request as it is told, and remembers the queries."""
+
+    def __init__(self) -> None:
+        self.answers: list[web.Response] = []
+        self.queries: list[dict[str, str]] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.queries.append(dict(request.query))
+        return self.answers.pop(0)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[tuple[Server, Transport]]:
+    told = Server()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", told.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    port = free_port()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    transport = Transport(ApiClient(Configuration(host=f"http://127.0.0.1:{port}")))
+    yield told, transport
+    await transport.close()
+    await runner.cleanup()
+
+
+async def lines(transport: Transport) -> list[bytes]:
+    return [line async for line in transport.lines("/watch", [])]
+
+
+async def test_a_group_that_is_not_there_is_answered_in_plain_text(server: tuple[Server, Transport]) -> None:
+    told, transport = server
+    told.answers = [web.Response(status=404, text="404 page not found\n") for _ in range(4)]
+    cluster = KubernetesCluster(transport)
+    assert await cluster.get(Ref(HTTP_ROUTE, "ns", "a")) is None
+    assert await cluster.list(HTTP_ROUTE, "ns") == ()
+    with pytest.raises(NotFound, match=r"^404 page not found \(404\)$"):
+        await cluster.patch(Ref(HTTP_ROUTE, "ns", "a"), {})
+    with pytest.raises(NotFound):
+        await lines(transport)
+
+
+async def test_a_success_that_is_no_json_tells_nothing(server: tuple[Server, Transport]) -> None:
+    told, transport = server
+    told.answers = [web.Response(text="<html>")]
+    with pytest.raises(Unavailable):
+        await transport.request("GET", "/x")
+
+
+async def test_a_gateway_s_page_is_unavailable(server: tuple[Server, Transport]) -> None:
+    told, transport = server
+    told.answers = [web.Response(status=502, body=b"\xff<html>")]
+    with pytest.raises(Unavailable):
+        await transport.request("GET", "/x")
+
+
+async def test_nobody_there() -> None:
+    transport = Transport(ApiClient(Configuration(host=f"http://127.0.0.1:{free_port()}")))
+    with pytest.raises(Unavailable, match="GET /x"):
+        await transport.request("GET", "/x")
+    with pytest.raises(Unavailable, match="watch /watch"):
+        await lines(transport)
+    await transport.close()
+
+
+async def test_pages_are_followed(server: tuple[Server, Transport]) -> None:
+    told, transport = server
+    told.answers = [
+        web.json_response({"metadata": {"continue": "more"}, "items": [1]}),
+        web.json_response({"metadata": {}, "items": [2]}),
+        web.json_response({"metadata": {"continue": "late"}}),
+        web.json_response({"reason": "Expired"}, status=410),
+    ]
+    items = [page["items"] async for page in transport.pages(SERVICE, "ns", "a=b")]
+    assert items == [[1], [2]]
+    assert told.queries == [
+        {"limit": "500", "labelSelector": "a=b"},
+        {"limit": "500", "labelSelector": "a=b", "continue": "more"},
+    ]
+    with pytest.raises(Expired):
+        [page async for page in transport.pages(SERVICE, "ns", "")]
+
+
+async def test_lines_of_any_length(server: tuple[Server, Transport]) -> None:
+    told, transport = server
+    long = b"x" * (5 * 2**20)
+    told.answers = [web.Response(body=b"one\n\n" + long + b"\ncut off")]
+    assert await lines(transport) == [b"one", long]
+
+
+async def test_without_a_pod_the_kubeconfig_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def load(client_configuration: Configuration) -> None:
+        asked.append("kubeconfig")
+        client_configuration.host = "http://somewhere"
+
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr(module, "load_kube_config", load)
+    api = await connect()
+    assert asked == ["kubeconfig"]
+    assert api.configuration.host == "http://somewhere"
+    await Transport(api).close()
