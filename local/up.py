@@ -25,7 +25,10 @@ def up(wanted_images: list[str]) -> int:
                 shown.say("the cluster that is here was made by other versions: replacing it")
                 teardown.down(cluster, shown)
             outcome = progress.Runner(parts(cluster, wanted_images), shown).run()
-            return _summary(outcome, shown)
+            code = _summary(outcome, shown)
+            if not code:
+                shown.say("up: `python -m local status` tells more")
+            return code
 
 
 def parts(cluster: Cluster, wanted_images: list[str]) -> list[Part]:
@@ -123,5 +126,4 @@ def _summary(outcome: Outcome, shown: Screen) -> int:
     if outcome.errors:
         shown.say(f"failed: {', '.join(outcome.errors)}; not started: {', '.join(outcome.skipped) or 'none'}")
         return 1
-    shown.say("up")
     return 0

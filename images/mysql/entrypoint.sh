@@ -19,12 +19,13 @@ line() {
 setup() {
     : "${MYSQL_ROOT_PASSWORD:?MYSQL_ROOT_PASSWORD must be set}"
     root=$(quoted "$MYSQL_ROOT_PASSWORD")
-    line "DELETE FROM mysql.global_priv WHERE User = '';"
+    # The fresh database has anonymous users, and roots of this machine without a password.
+    line "DELETE FROM mysql.global_priv WHERE User <> 'mariadb.sys';"
     line "FLUSH PRIVILEGES;"
-    line "CREATE USER IF NOT EXISTS 'root'@'localhost';"
-    line "ALTER USER 'root'@'localhost' IDENTIFIED BY $root;"
-    line "CREATE USER 'root'@'%' IDENTIFIED BY $root;"
-    line "GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;"
+    for host in localhost %; do
+        line "CREATE USER 'root'@'$host' IDENTIFIED BY $root;"
+        line "GRANT ALL ON *.* TO 'root'@'$host' WITH GRANT OPTION;"
+    done
     if [ -n "${MYSQL_DATABASE:-}" ]; then
         line "CREATE DATABASE IF NOT EXISTS \`$MYSQL_DATABASE\` CHARACTER SET utf8mb4;"
     fi
