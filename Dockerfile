@@ -17,8 +17,9 @@ RUN --mount=type=bind,target=/context \
 FROM ${BASE}
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
-ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/app HOME=/tmp PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 LOGNAME=trainyard \
     MALLOC_ARENA_MAX=2
+# LOGNAME: kopf asks for the user by name, and this one has none in the image.
 USER 65532:65532
 WORKDIR /app
 # Probes on 8080 (/healthz, /readyz), metrics on 9090 (/metrics); settings in operator/trainyard/settings.py.
