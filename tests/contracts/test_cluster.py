@@ -15,6 +15,7 @@ from trainyard.systems.cluster.client import KubernetesCluster
 from trainyard.systems.cluster.port import (
     CONTROLLER_REVISION,
     DEPLOYMENT,
+    HTTP_ROUTE,
     LEASE,
     SERVICE,
     AlreadyExists,
@@ -325,6 +326,11 @@ async def test_objects_of_the_core_group_and_leases_are_addressed_alike(cluster:
     await cluster.create(lease)
     after = await cluster.patch(Ref(LEASE, "default", name), {"spec": {"holderIdentity": ""}})
     assert not after["spec"].get("holderIdentity")
+
+
+async def test_a_kind_that_is_not_served_has_no_objects(cluster: Cluster, name: str) -> None:
+    assert await cluster.get(Ref(HTTP_ROUTE, "default", name), live=True) is None
+    assert await cluster.list(HTTP_ROUTE, "default", live=True) == ()
 
 
 async def test_of_writers_with_the_same_version_one_wins(cluster: Cluster, name: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
@@ -237,6 +238,36 @@ async def test_a_kind_that_is_not_served_shows_in_readiness_and_stops_no_other(
         assert process.page(process.probes, "/healthz") == (200, "ok\n")
         install(rig, HTTP_ROUTE)
         await until(ready, "readiness once the kind is served")
+
+
+def grant(rig: ApiServerRig, group: str) -> None:
+    """Let a group do in one namespace what the tiny operator needs, by Roles alone."""
+    kubectl = [rig.kubectl, "--kubeconfig", str(rig.kubeconfig)]
+    resources = "modelversions,modelversions/status,trainingpipelines,trainingruns,rollouts,services,events,leases"
+    read = "deployments,jobs,pods,httproutes,controllerrevisions,persistentvolumeclaims"
+    for words in (
+        f"create role {group} --verb=get,list,watch,create,patch --resource={resources}",
+        f"create role {group}-read --verb=get,list,watch --resource={read}",
+        f"create rolebinding {group} --role={group} --group={group}",
+        f"create rolebinding {group}-read --role={group}-read --group={group}",
+    ):
+        subprocess.run([*kubectl, *words.split()], check=True, capture_output=True)
+
+
+async def test_a_role_in_its_namespace_is_all_it_needs(
+    rig: ApiServerRig, cluster: KubernetesCluster, name: str, tmp_path: Path
+) -> None:
+    install(rig, HTTP_ROUTE)
+    grant(rig, name)
+    ref = await make(cluster, name, steps=2)
+    with Process(rig, name, tmp_path, name, TRAINYARD_NAMESPACES="default") as process:
+        await until(partial(at_step, cluster, ref, 2), "both steps")
+
+        async def ready() -> bool:
+            return process.ready() == (200, "ok\n")
+
+        await until(ready, "every kind to be listed")
+    assert "forbidden" not in process.log.read_text().lower()
 
 
 async def test_an_api_server_that_goes_and_comes_back_is_taken_up_again(

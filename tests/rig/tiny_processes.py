@@ -26,13 +26,15 @@ PATIENCE_SECONDS = 60.0
 class Process:
     """One process of the tiny operator, acting as its own user."""
 
-    def __init__(self, rig: ApiServerRig, name: str, folder: Path, **settings: str) -> None:
+    def __init__(
+        self, rig: ApiServerRig, name: str, folder: Path, group: str = "system:masters", **settings: str
+    ) -> None:
         self.user = f"operator-{name}"
         self.log = folder / f"{name}.log"
         self.probes, self.metrics = free_port(), free_port()
         self._environment = {
             **os.environ,
-            "KUBECONFIG": str(rig.kubeconfig_for(self.user, ("system:masters",))),
+            "KUBECONFIG": str(rig.kubeconfig_for(self.user, (group,))),
             "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
             "TRAINYARD_POD_NAMESPACE": "default",
             "TRAINYARD_POD_NAME": name,
