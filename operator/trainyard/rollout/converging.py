@@ -14,6 +14,7 @@ from trainyard.rollout import rendering, weights
 from trainyard.rollout.progress import CONTESTED_TIMES
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import ApplyObject, ShiftTraffic
+from trainyard.systems.cluster.port import Obj
 
 ROLE_ANNOTATIONS = (naming.ANNOTATION_STABLE_REVISION, naming.ANNOTATION_CANARY_REVISION)
 
@@ -45,7 +46,13 @@ def _objects_of(s: Situation, revision: RevisionStatus, size: int) -> list[Actio
         (rendering.deployment(data["deployment"], s.rollout, size), s.seen.deployments.get(key)),
         (rendering.service(data["service"], s.rollout), s.seen.services.get(key)),
     )
-    return [*made, *(ApplyObject(manifest) for manifest, live in wanted if needs_apply(manifest, live))]
+    return [*made, *(ApplyObject(manifest) for manifest, live in wanted if _differs(s, manifest, live))]
+
+
+def _differs(s: Situation, manifest: rendering.Rendered, live: Obj | None) -> bool:
+    """Whether an object is not as rendered, or carries an owner that it must not have (any more)."""
+    owners = (live or {}).get("metadata", {}).get("ownerReferences") or ()
+    return needs_apply(manifest, live) or (bool(owners) and not rendering.is_owner(s.rollout))
 
 
 def _kept_or_made(s: Situation, revision: RevisionStatus) -> tuple[Mapping[str, Any] | None, list[Action]]:
@@ -61,12 +68,12 @@ def _kept_or_made(s: Situation, revision: RevisionStatus) -> tuple[Mapping[str, 
 
 
 def _to_own_again(s: Situation) -> list[Action]:
-    """Return the kept revisions whose owner is not this Rollout: its uid changed, or they were left by one deleted."""
+    """Return the kept revisions whose owner is not as it should be: its uid changed, or they were left behind."""
     manifests = (rendering.stored_revision(kept, s.rollout) for kept in s.seen.stored.values())
-    return [ApplyObject(m) for m in manifests if needs_apply({"metadata": m["metadata"]}, _live(s, m))]
+    return [ApplyObject(m) for m in manifests if _differs(s, {"metadata": m["metadata"]}, _live(s, m))]
 
 
-def _live(s: Situation, manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+def _live(s: Situation, manifest: Mapping[str, Any]) -> Obj:
     return s.seen.stored[manifest["metadata"]["labels"][naming.LABEL_REVISION]].obj
 
 
@@ -74,7 +81,7 @@ def route_to_apply(s: Situation) -> ShiftTraffic | None:
     """Return the change of the route that is due and allowed now."""
     manifest = route(s)
     live = s.seen.route
-    if manifest is None or not needs_apply(manifest, live) or is_contested(s):
+    if manifest is None or not _differs(s, manifest, live) or is_contested(s):
         return None
     return ShiftTraffic(manifest, live["metadata"]["resourceVersion"] if live else None)
 

@@ -9,6 +9,7 @@ from trainyard.rollout.moves import Move, plan
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import ApplyObject, Remember, Remove, ShiftTraffic
 from trainyard.rollout.times import since
+from trainyard.rollout.weights import annotation
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE, SERVICE, Kind, Obj, Ref
 
 CLEANUP_DEADLINE_SECONDS = 600
@@ -44,7 +45,7 @@ def _remove_canary(s: Situation) -> Move | None:
     """Take the emptied backends out of the route, then their objects."""
     stable = s.stable.revision if s.stable else None
     if stable and _is_route_ours(s) and set(s.routed) - {stable}:
-        manifest = _route_to(s, stable, owned=True)
+        manifest = _route_to(s, stable, left=False)
         return Move(s.status, (ShiftTraffic(manifest, _version(s)),), again=0.0)
     found = [
         _remove(kind, obj)
@@ -69,23 +70,24 @@ def _remove_rest(s: Situation) -> Move | None:
 
 
 def _leave_stable(s: Situation) -> Move | None:
-    """Drop the owner of stable and its route, and mark them, so that a Rollout of this name can take them up."""
+    """Mark stable, its route and what is kept of revisions as left: a Rollout of this name can take them up."""
     if s.stable is None:
         return _remove_rest(s)
-    manifests = [*_ownerless(s, s.stable), *(rendering.stored_revision(k, None) for k in s.seen.stored.values())]
-    found: list[Action] = [ApplyObject(m) for m in manifests if _is_owned(_live(s, m), s)]
-    if _is_route_ours(s) and _is_owned(s.seen.route, s):
-        found.append(ShiftTraffic(_route_to(s, s.stable.revision, owned=False), _version(s)))
+    kept = (rendering.stored_revision(k, s.rollout, left=True) for k in s.seen.stored.values())
+    manifests = [*_stable_left(s, s.stable), *kept]
+    found: list[Action] = [ApplyObject(m) for m in manifests if not _is_left(_live(s, m))]
+    if _is_route_ours(s) and not _is_left(s.seen.route):
+        found.append(ShiftTraffic(_route_to(s, s.stable.revision, left=True), _version(s)))
     return Move(s.status, tuple(found), again=0.0) if found else None
 
 
-def _ownerless(s: Situation, stable: RevisionStatus) -> list[rendering.Rendered]:
+def _stable_left(s: Situation, stable: RevisionStatus) -> list[rendering.Rendered]:
     kept = s.seen.stored.get(stable.revision)
     if kept is None:
         return []
     return [
-        rendering.deployment(kept.deployment, s.rollout, s.serving.replicas, owned=False),
-        rendering.service(kept.service, s.rollout, owned=False),
+        rendering.deployment(kept.deployment, s.rollout, s.serving.replicas, left=True),
+        rendering.service(kept.service, s.rollout, left=True),
     ]
 
 
@@ -97,10 +99,10 @@ def _live(s: Situation, manifest: rendering.Rendered) -> Obj | None:
     return objects.get(revision)
 
 
-def _is_owned(obj: Obj | None, s: Situation) -> bool:
-    """Whether the object still goes when the Rollout goes."""
-    owners = (obj or {}).get("metadata", {}).get("ownerReferences") or ()
-    return any(o.get("uid") == s.rollout.metadata.uid for o in owners)
+def _is_left(obj: Obj | None) -> bool:
+    """Whether an object is marked, and nobody's; one that somebody deleted is not made again here."""
+    marked = bool(annotation(obj, naming.ANNOTATION_ORPHANED))
+    return obj is None or (marked and not obj["metadata"].get("ownerReferences"))
 
 
 def _is_route_ours(s: Situation) -> bool:
@@ -109,9 +111,9 @@ def _is_route_ours(s: Situation) -> bool:
     )
 
 
-def _route_to(s: Situation, stable: str, *, owned: bool) -> rendering.Rendered:
+def _route_to(s: Situation, stable: str, *, left: bool) -> rendering.Rendered:
     annotations = rendering.route_annotations(stable, "", None)
-    return rendering.route(s.rollout, [(stable, 100)], annotations, owned=owned)
+    return rendering.route(s.rollout, [(stable, 100)], annotations, left=left)
 
 
 def _version(s: Situation) -> str | None:

@@ -20,6 +20,22 @@ DRAIN_SECONDS = 5  # the gateway learns of a leaving pod within this; the server
 GRACE_SECONDS = 45
 
 
+def is_owner(rollout: Rollout) -> bool:
+    """Whether what a Rollout makes carries it as owner.
+
+    The garbage collector deletes dependents at once when their owner is deleted in the foreground, whatever
+    `blockOwnerDeletion` says, so what is to stay (Orphan) must have no owner from the beginning.
+    """
+    return rollout.spec.deletion_policy != "Orphan"
+
+
+def _belonging(rollout: Rollout, left: bool) -> Rendered:
+    """Return the metadata that ties an object to its Rollout, or marks it as left by it."""
+    if left:
+        return {"annotations": {naming.ANNOTATION_ORPHANED: "true"}}
+    return {"ownerReferences": owner(rollout)} if is_owner(rollout) else {}
+
+
 def owner(rollout: Rollout) -> list[Rendered]:
     """Return the owner references of everything a Rollout makes."""
     reference = {
@@ -51,35 +67,29 @@ def revision_object(rollout: Rollout, revision: RevisionStatus, candidate: Candi
             "name": name,
             "namespace": rollout.metadata.namespace,
             "labels": _labels(rollout, revision),
-            "ownerReferences": owner(rollout),
+            **_belonging(rollout, left=False),
         },
         "revision": 1,
         "data": data,
     }
 
 
-def stored_revision(stored: Stored, rollout: Rollout | None) -> Rendered:
-    """Return a kept ControllerRevision to apply again, owned by the Rollout or by nobody."""
+def stored_revision(stored: Stored, rollout: Rollout, *, left: bool = False) -> Rendered:
+    """Return a kept ControllerRevision to apply again."""
     meta = {key: stored.obj["metadata"][key] for key in ("name", "namespace", "labels")}
     body = {key: stored.obj[key] for key in ("apiVersion", "kind", "revision", "data")}
-    return {**body, "metadata": meta | ({"ownerReferences": owner(rollout)} if rollout else {})}
+    return {**body, "metadata": meta | _belonging(rollout, left)}
 
 
-def deployment(stored: Mapping[str, Any], rollout: Rollout, replicas: int, *, owned: bool = True) -> Rendered:
-    """Return the Deployment of a kept revision at a size."""
-    rendered = _owned(stored, rollout, owned)
+def deployment(stored: Mapping[str, Any], rollout: Rollout, replicas: int, *, left: bool = False) -> Rendered:
+    """Return the Deployment of a kept revision at a size; `left`: as it stays when the Rollout goes."""
+    rendered = service(stored, rollout, left=left)
     return {**rendered, "spec": {**rendered["spec"], "replicas": replicas}}
 
 
-def service(stored: Mapping[str, Any], rollout: Rollout, *, owned: bool = True) -> Rendered:
-    """Return the Service of a kept revision."""
-    return _owned(stored, rollout, owned)
-
-
-def _owned(stored: Mapping[str, Any], rollout: Rollout, owned: bool) -> Rendered:
-    meta = dict(stored["metadata"])
-    mark = {"ownerReferences": owner(rollout)} if owned else {"annotations": {naming.ANNOTATION_ORPHANED: "true"}}
-    return {**stored, "metadata": {**meta, **mark}}
+def service(stored: Mapping[str, Any], rollout: Rollout, *, left: bool = False) -> Rendered:
+    """Return the Service of a kept revision; `left`: as it stays when the Rollout goes."""
+    return {**stored, "metadata": {**stored["metadata"], **_belonging(rollout, left)}}
 
 
 def route(
@@ -87,7 +97,7 @@ def route(
     backends: list[tuple[str, int]],
     annotations: Mapping[str, str],
     *,
-    owned: bool = True,
+    left: bool = False,
 ) -> Rendered:
     """Render the HTTPRoute: these (revision, weight) behind the Rollout's hosts and path."""
     traffic = _traffic(rollout)
@@ -97,14 +107,14 @@ def route(
     }
     if traffic.timeouts.request_seconds:
         rule["timeouts"] = {"request": f"{traffic.timeouts.request_seconds}s"}
+    tie = _belonging(rollout, left)
     meta: Rendered = {
         "name": rollout.metadata.name,
         "namespace": rollout.metadata.namespace,
         "labels": {**naming.MANAGED_BY, naming.LABEL_ROLLOUT: rollout.metadata.name},
-        "annotations": {**annotations, **({} if owned else {naming.ANNOTATION_ORPHANED: "true"})},
+        **tie,
+        "annotations": {**annotations, **tie.get("annotations", {})},
     }
-    if owned:
-        meta["ownerReferences"] = owner(rollout)
     spec: Rendered = {"parentRefs": [_parent(p) for p in traffic.parent_refs], "rules": [rule]}
     if traffic.hostnames:
         spec["hostnames"] = list(traffic.hostnames)
