@@ -7,7 +7,7 @@ from types import FrameType
 from typing import Any
 
 from examples.data import breast_cancer
-from examples.demo import diagnosis, installing, manifests, summary
+from examples.demo import diagnosis, installing, manifests, prometheus, summary
 from examples.demo.board import Board
 from examples.demo.claims import Claims
 from examples.demo.load import Load
@@ -28,7 +28,8 @@ def make(settings: Settings) -> Demo:
     shell = Shell(settings.environment, namespace)
     api = Api(settings.environment.get("KUBECONFIG"), namespace)
     objects = manifests.adapt(manifests.load(), settings, namespace)
-    observer = Observer(api, str(manifests.of_kind(objects, "Rollout")["metadata"]["name"]))
+    rollout = str(manifests.of_kind(objects, "Rollout")["metadata"]["name"])
+    observer = Observer(api, rollout, lambda version: prometheus.share(settings.prometheus_url, namespace, version))
     demo = Demo(settings, board, shell, api, observer, Claims(board), _load(settings, objects), objects)
     board.below = lambda: below(demo.run, observer, demo.load)
     return demo

@@ -11,7 +11,7 @@ from typing import Any
 
 from examples.demo.settings import RELEASE, ROOT, SYSTEM, Settings
 from examples.demo.shell import Failed, Shell, until
-from trainyard.naming import SECRET_DATA, SECRET_PUBLISHER, SECRET_READER
+from trainyard.naming import SECRET_DATA, SECRET_PUBLISHER, SECRET_READER, hash10
 from trainyard.systems.artifacts.client import ObstoreArtifacts
 
 LABEL = "trainyard.dev/demo"
@@ -47,10 +47,18 @@ def helm_command(settings: Settings, namespace: str) -> list[str]:
         *settings.extra_values,
     ]
     files = ["-f", str(CHART / "ci/local-values.yaml")] if settings.local else []
+    if settings.local:  # the tag stays `dev`: without this, an operator built anew would not be started
+        values.append(f"operator.podAnnotations.checkout=sources-{sources()}")
     return [
         "helm", "upgrade", "--install", RELEASE, str(CHART), "--namespace", SYSTEM, "--create-namespace", *files,
         *(part for value in values for part in ("--set", value)), "--wait", "--timeout", "10m",
     ]  # fmt: skip
+
+
+def sources() -> str:
+    """Return a digest of what the operator's image is built from."""
+    files = [ROOT / "Dockerfile", ROOT / "requirements.lock", *sorted((ROOT / "operator").rglob("*.py"))]
+    return hash10([[str(path.relative_to(ROOT)), path.read_text()] for path in files])
 
 
 def install(shell: Shell, settings: Settings) -> None:

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from urllib3.exceptions import HTTPError
 
 GROUP, VERSION = "trainyard.dev", "v1alpha1"
 EVERY_SECONDS = 0.5
+SETTLED_SECONDS = 14.0  # a window of ten seconds, and what scrapes and discovery take
 CANARY = f"{GROUP}/canary-revision"
 Obj = Mapping[str, Any]
 
@@ -25,10 +26,6 @@ class Moment:
     canary: str
     weight: int
     weights: tuple[int, ...]
-    step: int | None
-    share: str
-    waiting: str
-    ready: str
 
 
 class Api:
@@ -81,22 +78,23 @@ def moment(rollout: Obj, route: Obj | None, at: float) -> Moment:
         canary=status.get("canary", {}).get("version", ""),
         weight=sum(of_canary),
         weights=tuple(b.get("weight", 1) for b in backends),
-        step=status.get("step"),
-        share=status.get("observedShare", ""),
-        waiting=status.get("waitingFor", ""),
-        ready=condition(rollout, "Ready").get("reason", ""),
     )
 
 
 @dataclass
 class Observer:
-    """Keeps every change of weight or of role, and the newest Rollout, until stopped."""
+    """Keeps every change of weight or of role, and the newest Rollout, until stopped.
+
+    share tells how much of the last seconds' traffic a version answered, in percent; `shares` keeps the last reading
+    for each weight (of a canary), taken once the weight has been there long enough.
+    """
 
     api: Api
     rollout: str
+    share: Callable[[str], float | None]
     moments: list[Moment] = field(default_factory=list)
     newest: Obj = field(default_factory=dict)
-    shares: list[tuple[int, float]] = field(default_factory=list)
+    shares: dict[tuple[str, int], float] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
 
@@ -115,8 +113,14 @@ class Observer:
         """Keep a moment if roles or weights differ from the one before."""
         if not self.moments or _key(self.moments[-1]) != _key(seen):
             self.moments.append(seen)
-        if seen.canary and seen.share:
-            self.shares.append((seen.weight, float(seen.share)))
+        elif seen.canary and seen.weight and seen.at - self.moments[-1].at > SETTLED_SECONDS:
+            share = self.share(seen.canary)
+            if share is not None:
+                self.shares[seen.canary, seen.weight] = round(share, 1)
+
+    def shares_of(self, version: str) -> dict[int, float]:
+        """Return what was seen of a canary's traffic, by its weight, in percent."""
+        return {weight: share for (name, weight), share in self.shares.items() if name == version}
 
     def weights_of(self, version: str) -> list[int]:
         """Return the weights above 0 that a canary had in the route, in order."""

@@ -8,6 +8,7 @@ import urllib.request
 from examples.demo.shell import Failed
 
 SERIES = "trainyard_server_requests_total"
+WINDOW_SECONDS = 10
 
 
 def total(url: str, namespace: str, version: str, *, errors: bool = False) -> float:
@@ -18,6 +19,17 @@ def total(url: str, namespace: str, version: str, *, errors: bool = False) -> fl
     code = ',code=~"5.."' if errors else ""
     selector = f'{SERIES}{{namespace="{namespace}",version="{version}"{code}}}'
     return query(url, f"sum(last_over_time({selector}[1h]))")
+
+
+def share(url: str, namespace: str, version: str) -> float | None:
+    """Return a version's share of the requests of the last ten seconds in percent; None where nothing is known."""
+    rate = f'sum(rate({SERIES}{{namespace="{namespace}"%s}}[{WINDOW_SECONDS}s]))'
+    one = rate % f',version="{version}"'
+    try:
+        answered = query(url, rate % "")
+        return 100 * query(url, one) / answered if answered else None
+    except Failed:
+        return None
 
 
 def query(url: str, expression: str) -> float:

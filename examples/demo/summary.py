@@ -24,10 +24,10 @@ def figures(demo: Demo, ok: bool) -> dict[str, Any]:
                 "name": name,
                 "metrics": demo.metrics.get(label, {}),
                 "weights": demo.observer.weights_of(name),
+                "shares": {str(weight): share for weight, share in demo.observer.shares_of(name).items()},
             }
             for label, name in demo.versions.items()
         },
-        "observedShares": {str(weight): share for weight, share in sorted(dict(demo.observer.shares).items())},
         "load": {phase: asdict(load.of(phase)) for phase in phases},
         "total": asdict(load.of()),
         "claims": [{"claim": sentence, "holds": holds} for sentence, holds in demo.claims.made],
