@@ -1,6 +1,6 @@
 """What the outside asks the process over HTTP: is it alive, is it ready, and its metrics. Served by `running`."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -47,17 +47,16 @@ def readiness(watches: Iterable[Reflector]) -> Health:
 
 
 class Server:
-    """One HTTP server with a few texts by path. Port 0 takes a free one."""
+    """One HTTP server with a few texts by path."""
 
     def __init__(self, port: int, pages: dict[str, Callable[[], web.Response]]) -> None:
-        self.port = port  # the port asked for, and after the start the one that is listened on
+        self._port = port
         self._runner = web.AppRunner(_app(pages), handle_signals=False, access_log=None, shutdown_timeout=1.0)
 
     async def start(self) -> None:
         """Listen on all addresses: probes come to the pod's own."""
         await self._runner.setup()
-        await web.TCPSite(self._runner, port=self.port).start()
-        self.port = int(self._runner.addresses[0][1])
+        await web.TCPSite(self._runner, port=self._port).start()
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -76,8 +75,8 @@ def _app(pages: dict[str, Callable[[], web.Response]]) -> web.Application:
     return app
 
 
-def _answering(page: Callable[[], web.Response]) -> Callable[[web.Request], object]:
-    async def answer(_: web.Request) -> web.Response:
+def _answering(page: Callable[[], web.Response]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_: web.Request) -> web.StreamResponse:
         return page()
 
     return answer

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
+from tests.rig.tiny_processes import free_port
 from tests.unit.reconciling.tiny import KEY
 from trainyard import probes, telemetry
 from trainyard.__main__ import JsonLines, main
@@ -42,10 +43,9 @@ def test_a_kind_that_is_not_listed_makes_it_unready() -> None:
 
 async def test_pages_are_served() -> None:
     server = probes.Server(
-        0, {"/healthz": lambda: probes.Health(("It is broken.",)).response(), "/metrics": probes.metrics}
+        port, {"/healthz": lambda: probes.Health(("It is broken.",)).response(), "/metrics": probes.metrics}
     )
     await server.start()
-    port = server.port
     async with aiohttp.ClientSession() as session:
         async with session.get(f"http://127.0.0.1:{port}/healthz") as answer:
             assert (answer.status, await answer.text()) == (503, "It is broken.\n")
