@@ -42,6 +42,7 @@ def test_a_kind_that_is_not_listed_makes_it_unready() -> None:
 
 
 async def test_pages_are_served() -> None:
+    port = free_port()
     server = probes.Server(
         port, {"/healthz": lambda: probes.Health(("It is broken.",)).response(), "/metrics": probes.metrics}
     )
