@@ -32,7 +32,7 @@ TRIES = 5
 CONTROLLERS = (
     "namespace-controller,garbage-collector-controller,deployment-controller,replicaset-controller,"
     "serviceaccount-controller,root-ca-certificate-publisher-controller,endpointslice-controller,job-controller,"
-    "ttl-after-finished-controller"
+    "ttl-after-finished-controller,clusterrole-aggregation-controller"
 )
 
 
