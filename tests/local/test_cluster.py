@@ -42,6 +42,13 @@ def until(found: Callable[[], Any], what: str, seconds: float = 90.0) -> Any:
     return value
 
 
+def get(url: str, host: str | None = None) -> bytes:
+    """Body of an answer, with another Host header where one is given."""
+    request = urllib.request.Request(url, headers={"Host": host} if host else {})  # noqa: S310 - always http
+    with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - always http
+        return bytes(answer.read())
+
+
 @pytest.fixture(scope="module")
 def cluster() -> Cluster:
     done = local("up")
@@ -160,8 +167,7 @@ def test_port_forward(cluster: Cluster, namespace: str, web: str):
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as forward:
         assert forward.stdout is not None
         port = forward.stdout.readline().split()[2].rpartition(":")[2]
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/hello", timeout=10) as answer:
-            assert answer.read() == b"1000\n"
+        assert get(f"http://127.0.0.1:{port}/hello") == b"1000\n"
         forward.terminate()
 
 
@@ -185,10 +191,8 @@ def test_a_route_reaches_the_pod_through_the_gateway(cluster: Cluster, namespace
     apply(cluster, route)
 
     def answered() -> bool:
-        request = urllib.request.Request(f"{addresses.GATEWAY_URL}/hello", headers={"Host": host})
         try:
-            with urllib.request.urlopen(request, timeout=3) as answer:
-                return bool(answer.read() == b"1000\n")
+            return get(f"{addresses.GATEWAY_URL}/hello", host) == b"1000\n"
         except OSError:
             return False
 
@@ -210,8 +214,7 @@ def test_prometheus_finds_an_annotated_pod_under_the_labels_of_its_rollout(clust
 
     def measured() -> Any:
         query = f"{addresses.PROMETHEUS_URL}/api/v1/query?query=liar%7Bnamespace=%22{namespace}%22%7D"
-        with urllib.request.urlopen(query, timeout=5) as answer:
-            return json.load(answer)["data"]["result"]
+        return json.loads(get(query))["data"]["result"]
 
     (series,) = until(measured, "the pod's metric")
     metric = series["metric"]
