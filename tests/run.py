@@ -117,7 +117,6 @@ def test(tally: Tally) -> None:
             tally, "images", [PY, "-m", "local", "images"]
         ):
             run(tally, "scenarios on the cluster", pytest("-m", "cluster and not soak", "tests"))
-            run(tally, "demo", [PY, "-m", "examples.demo", "--plain"])
     finally:
         run(tally, "cluster taken down", [PY, "-m", "local", "down"])
 

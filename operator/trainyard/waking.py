@@ -59,6 +59,7 @@ def _interested(own: Ref, before: Obj | None, now: Obj | None, lookup: Lookup) -
     if own.kind == MODEL_VERSION:
         model = spec.get("model")
         yield from _those(ROLLOUT, own.namespace, lookup, "model", model)
+        yield from _those(TRAINING_PIPELINE, own.namespace, lookup, "model", model)
         yield from _named(TRAINING_RUN, own.namespace, _at(spec, "source").get("run"))
     elif own.kind == TRAINING_RUN:
         yield from _named(TRAINING_PIPELINE, own.namespace, spec.get("pipeline"))

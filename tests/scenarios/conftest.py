@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from examples.demo.installing import sources
 from tests.scenarios.cluster import ROOT, SYSTEM, Cluster, exports
 
 _NUMBERS = itertools.count(1)
@@ -31,7 +32,8 @@ def system(cluster_env: dict[str, str]) -> Cluster:
         "helm", "upgrade", "--install", "trainyard", str(ROOT / "charts/trainyard"), "--namespace", SYSTEM,
         "--create-namespace", "-f", str(ROOT / "charts/trainyard/ci/local-values.yaml"),
         "--set", f"prometheus.url={cluster_env['TRAINYARD_PROMETHEUS_CLUSTER_URL']}",
-        "--set", "operator.visitSeconds=30", "--wait", "--timeout", "10m",
+        "--set", "operator.visitSeconds=30", "--set", f"operator.podAnnotations.checkout=sources-{sources()}",
+        "--wait", "--timeout", "10m",
     ]  # fmt: skip
     done = subprocess.run(helm, env={**os.environ, **cluster_env}, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr

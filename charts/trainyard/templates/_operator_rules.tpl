@@ -26,7 +26,8 @@ Of Secrets it gets single ones, to see whether their owner labelled them usable-
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  # Deleted only where a Job left them behind (kubectl delete --cascade=orphan) and a cancel must free what they hold.
+  verbs: [get, list, watch, delete]
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]

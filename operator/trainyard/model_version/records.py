@@ -76,6 +76,7 @@ def _version(spec: ModelVersionSpec) -> dict[str, Any]:
         "format": spec.artifact.format,
         "metrics": dict(spec.metrics),
         "datasets": [d.to_wire() for d in spec.source.datasets],
+        "images": list(spec.source.images),
     }
 
 
