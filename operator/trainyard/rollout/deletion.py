@@ -44,6 +44,8 @@ def _empty_canary(s: Situation) -> Move | None:
 def _remove_canary(s: Situation) -> Move | None:
     """Take the emptied backends out of the route, then their objects."""
     stable = s.stable.revision if s.stable else None
+    if any(weight for revision, weight in s.routed.items() if revision != stable):
+        return None  # stable cannot take it: the route goes as it is
     if stable and _is_route_ours(s) and set(s.routed) - {stable}:
         manifest = _route_to(s, stable, left=False)
         return Move(s.status, (ShiftTraffic(manifest, _version(s)),), again=0.0)

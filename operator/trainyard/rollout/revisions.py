@@ -80,7 +80,8 @@ def _pinned(name: str, status: RolloutStatus, serving: Serving, versions: Iterab
     if candidate is None:
         return Wanted(reason="VersionNotFound", message=f"no ModelVersion {name} of this model")
     revision = revision_of(candidate, serving)
-    if not candidate.ready and revision != status.stable:
+    serves = status.stable is not None and status.stable.revision == revision.revision
+    if not candidate.ready and not serves:
         return Wanted(reason="VersionNotReady", message=f"ModelVersion {name} is not ready: {candidate.why}")
     if revision.revision in status.rejected:
         return Wanted(status.stable, refused=revision)

@@ -84,7 +84,8 @@ def rollout(name: str = NAME, **spec: Any) -> dict[str, Any]:
 
 @dataclass
 class World:
-    """Everything around one Rollout. `broken`: versions whose pods never become ready. `gateway`: whether it works."""
+    """Everything around one Rollout. `broken`: versions whose pods never become ready. `gateway`: whether it says
+    anything about the route, and `answer` what."""
 
     seed: int | None = None
     kill_after: int | None = None
@@ -92,8 +93,8 @@ class World:
     weights: list[dict[str, int]] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
-    pods: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     gateway: bool = True
+    answer: str = "True"
     now: datetime = START
     monotonic: float = 1000.0
     due: float | None = 0.0
@@ -136,6 +137,13 @@ class World:
     def act(self, kind: str, id: str = "1", **more: Any) -> None:
         """Ask for something, as the command line does."""
         self.edit(action={"kind": kind, "id": id, "by": "ada", **more})
+
+    def set_pod(self, name: str, status: Mapping[str, Any]) -> None:
+        """Give a version a pod in this state, as a kubelet would tell."""
+        revision = next(r for r, n in self.names.items() if n == name)
+        labels = {**naming.MANAGED_BY, naming.LABEL_ROLLOUT: NAME, naming.LABEL_REVISION: revision}
+        meta = {"name": f"pod-{name}", "namespace": NAMESPACE, "labels": labels}
+        self.cluster.seed({"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {}}, status=status)
 
     def set_ready(self, name: str, ready: bool) -> None:
         """Change whether a version is ready."""
@@ -224,7 +232,8 @@ class World:
             return False
         generation = route["metadata"]["generation"]
         conditions = [
-            {"type": kind, "status": "True", "observedGeneration": generation} for kind in ("Accepted", "ResolvedRefs")
+            {"type": kind, "status": self.answer, "observedGeneration": generation}
+            for kind in ("Accepted", "ResolvedRefs")
         ]
         status = {"parents": [{"parentRef": PARENTS[0], "conditions": conditions}]}
         if route.get("status") == status:
