@@ -36,7 +36,7 @@ class Settings:
     tag: str = "dev"
     gateway: str = "projectcontour/trainyard"
     rate: float = 40.0
-    drift: float = 0.2
+    drift: float = 0.3
     keep: bool = False
     plain: bool = False
     figures: Path = ROOT / "build/demo/figures.json"

@@ -120,6 +120,7 @@ def _third(demo: Demo) -> None:
         until("all traffic is back on v2", lambda: _back(demo), 60)
         demo.phase("after the abort")
         _undisturbed(demo, name)
+        time.sleep(5)
 
 
 def _undisturbed(demo: Demo, name: str) -> None:

@@ -3,10 +3,11 @@
 import json
 import shlex
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from examples.demo.board import clock_text
-from examples.demo.settings import SYSTEM
+from examples.demo.settings import ROOT, SYSTEM
 from examples.demo.story import Demo
 
 
@@ -72,5 +73,10 @@ def where(demo: Demo) -> list[str]:
         f"trainyard versions -n {namespace}",
         f"Prometheus: {demo.settings.prometheus_url}",
         f"MinIO: kubectl -n {SYSTEM} port-forward svc/trainyard-minio 9000 (Secret trainyard-minio)",
-        f"figures: {demo.settings.figures}   transcript: {demo.settings.transcript}",
+        f"figures: {_short(demo.settings.figures)}   transcript: {_short(demo.settings.transcript)}",
     ]
+
+
+def _short(path: Path) -> str:
+    """Return a path as it is typed in the checkout."""
+    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else str(path)
