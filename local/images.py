@@ -49,6 +49,8 @@ def imported(state: Path, name: str) -> bool:
     """Import the built image into containerd unless it is there; whether it had to be."""
     images = image_table.read()
     image, digest = images[name], image_table.digest(images, name)
+    if not _record(name, digest).exists():
+        raise ImageFailed(f"the sources of image {name} changed since it was built: run this again")
     manifest = json.loads(_record(name, digest).read_text())
     if manifest["digest"] in _say(node.ctr(state, "images", "ls", f"name=={image.reference}")):
         return False
