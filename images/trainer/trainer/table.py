@@ -127,5 +127,5 @@ def split(table: Table, held_out_share: float, seed: int) -> tuple[Table, Table]
     held = np.zeros(len(table.labels), dtype=bool)
     for label in (0, 1):
         rows = generator.permutation(np.flatnonzero(table.labels == label))
-        held[rows[: max(1, round(len(rows) * held_out_share))]] = True
+        held[rows[: min(max(1, round(len(rows) * held_out_share)), len(rows) - 1)]] = True
     return table.part(~held), table.part(held)

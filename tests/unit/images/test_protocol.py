@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from images.server.modelserver.protocol import Question, Signature, read_v1, read_v2, write
@@ -185,6 +185,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["instances", "inputs"]), json_values)
 def test_any_v1_body_is_a_tensor_of_the_signature_or_a_bad_request(key: str, value: object) -> None:
     try:
@@ -195,6 +196,7 @@ def test_any_v1_body_is_a_tensor_of_the_signature_or_a_bad_request(key: str, val
     assert np.isfinite(asked.tensors["x"]).all()
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(("name", "shape", "datatype", "data"), json_values)))
 def test_any_v2_input_is_a_tensor_of_the_signature_or_a_bad_request(changes: dict[str, object]) -> None:
     try:
@@ -204,6 +206,7 @@ def test_any_v2_input_is_a_tensor_of_the_signature_or_a_bad_request(changes: dic
     assert asked.tensors["x"].shape[1:] == (2,)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(width=32, allow_nan=False, allow_infinity=False), st.integers(-9, 9)), min_size=1))
 def test_v1_and_v2_read_the_same_numbers(rows: list[tuple[float, int]]) -> None:
     flat = [number for row in rows for number in row]

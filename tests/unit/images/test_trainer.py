@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, log_loss, roc_auc_score
 
@@ -110,6 +110,7 @@ def test_files_with_other_columns(tmp_path: Path) -> None:
         table.read(files, "label")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**31 - 1), st.floats(0.01, 0.9), st.integers(4, 60), st.integers(4, 60))
 def test_the_split_loses_no_row_and_keeps_both_classes(seed: int, share: float, zeros: int, ones: int) -> None:
     labels = np.array([0] * zeros + [1] * ones, dtype=np.float32)
@@ -123,6 +124,7 @@ def test_the_split_loses_no_row_and_keeps_both_classes(seed: int, share: float, 
     assert again.features.tolist() == held_out.features.tolist()
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0, 1]), st.integers(0, 20)), min_size=2, max_size=60))
 def test_scores_are_those_of_scikit_learn(pairs: list[tuple[int, int]]) -> None:
     labels = np.array([0, 1, *(label for label, _ in pairs)], dtype=np.float32)
