@@ -86,6 +86,11 @@ def pytest(*arguments: str) -> list[str]:
     return [PY, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
 
 
+def two(*arguments: str) -> list[str]:
+    """Return a pytest command that shares the files among two processes."""
+    return pytest("-n", "2", "--dist", "loadfile", *arguments)
+
+
 def check(tally: Tally) -> None:
     """Run what takes seconds."""
     run(tally, "format", [str(BIN / "ruff"), "format", "--check", "-q", "."])
@@ -93,7 +98,7 @@ def check(tally: Tally) -> None:
     run(tally, "types", [str(BIN / "mypy")])
     run(tally, "import rules", [str(BIN / "lint-imports"), "--no-cache"])
     run(tally, "CRDs equal the models", [PY, "-m", "trainyard.resources.crd", "--check"])
-    run(tally, "fast tests", pytest("-m", FAST, "tests"))
+    run(tally, "fast tests", two("-m", FAST, "tests"))
 
 
 def cluster(tally: Tally) -> bool:
@@ -111,7 +116,7 @@ def test(tally: Tally) -> None:
     say("builds (started beside the checks)")
     start = time.monotonic()
     tally.add("builds", time.monotonic() - start, builds.wait() == 0)
-    run(tally, "API server and real servers", pytest("-m", "(rig or servers) and not soak", "tests"))
+    run(tally, "API server and real servers", two("-m", "(rig or servers) and not soak", "tests"))
     try:
         if run(tally, "local cluster", [PY, "-m", "local", "up"]) and run(
             tally, "images", [PY, "-m", "local", "images"]
