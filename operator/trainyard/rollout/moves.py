@@ -152,7 +152,9 @@ def _pause_ends(s: Situation) -> list[float]:
         return [next_measurement(s.rollout, s.status, s.progress, s.now, scrape)]
     seconds = steps.pause_seconds(s.steps, s.step)
     interval = float(s.analysis.interval_seconds)
-    return [] if seconds is None else [min(interval, seconds - s.progress.counted)]
+    left = interval if seconds is None else seconds - s.progress.counted
+    # A pause that is over and still stands is held by something else: that is looked at in the usual rhythm.
+    return [] if seconds is None else [min(interval, left) if left > 0 else interval]
 
 
 def was_paused(told: RolloutStatus) -> bool:
