@@ -48,8 +48,7 @@ images: venv  ## rebuild and import what changed
 .PHONY: demo
 ifeq ($(CLUSTER),local)
 demo: venv  ## the main job on real input: train, canary, promote, roll back
-	@$(LOCAL) up
-	@$(LOCAL) images
+	@$(LOCAL) up --images
 	@$(PY) -m examples.demo $(DEMO_FLAGS)
 else
 demo: venv

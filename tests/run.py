@@ -17,6 +17,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PY = sys.executable
 BIN = Path(PY).parent
+# The demo first: what it installs, the others use.
+SCENARIOS = ("tests/scenarios/test_demo.py", "tests/scenarios", "tests/local")
 FAST = "not rig and not cluster and not soak and not servers"
 
 CLOSING = re.compile(r"^=+ (.*) in [0-9.]+s.* =+$", re.MULTILINE)
@@ -101,35 +103,67 @@ def check(tally: Tally) -> None:
     run(tally, "fast tests", two("-m", FAST, "tests"))
 
 
-def cluster(tally: Tally) -> bool:
-    """Bring the local cluster and the images up; False where that failed."""
-    up = run(tally, "local cluster", [PY, "-m", "local", "up"])
-    return up and run(tally, "images", [PY, "-m", "local", "images"])
+def begin_cluster() -> tuple[subprocess.Popen[bytes], Path]:
+    """Start building and starting the local cluster with its images, beside what needs none; its log is a file."""
+    log = ROOT / "build/up.log"
+    log.parent.mkdir(exist_ok=True)
+    with log.open("wb") as out:
+        command = [PY, "-m", "local", "up", "--images"]
+        return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out), log
+
+
+def cluster(tally: Tally, begun: tuple[subprocess.Popen[bytes], Path]) -> bool:
+    """Wait for the cluster and show what it says; False where that failed."""
+    process, log = begun
+    say("local cluster and images (begun beside the parts above)")
+    start, shown = time.monotonic(), 0
+    while process.poll() is None or shown < log.stat().st_size:
+        with log.open("rb") as lines:
+            lines.seek(shown)
+            told = lines.read()
+        sys.stdout.write(told.decode(errors="replace"))
+        sys.stdout.flush()
+        shown += len(told)
+        if process.poll() is None:
+            time.sleep(1)
+    ok = process.returncode == 0
+    tally.passed += ok
+    tally.failed += not ok
+    tally.add("local cluster and images (what was left of it)", time.monotonic() - start, ok)
+    return ok
 
 
 def test(tally: Tally) -> None:
-    """Run everything that `make test` promises, building beside the tests that need no cluster."""
-    builds = subprocess.Popen(
-        [PY, "-m", "local", "build"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
-    )
-    check(tally)
-    say("builds (started beside the checks)")
-    start = time.monotonic()
-    tally.add("builds", time.monotonic() - start, builds.wait() == 0)
-    run(tally, "API server and real servers", two("-m", "(rig or servers) and not soak", "tests"))
+    """Run everything that `make test` promises."""
+    begun = begin_cluster()
     try:
-        if run(tally, "local cluster", [PY, "-m", "local", "up"]) and run(
-            tally, "images", [PY, "-m", "local", "images"]
-        ):
-            run(tally, "scenarios on the cluster", pytest("-m", "cluster and not soak", "tests"))
+        check(tally)
+        run(tally, "API server and real servers", two("-m", "(rig or servers) and not soak", "tests"))
+        if cluster(tally, begun):
+            run(tally, "demo, rest, scenarios on the cluster", pytest("-m", "cluster and not soak", *SCENARIOS))
     finally:
-        run(tally, "cluster taken down", [PY, "-m", "local", "down"])
+        end_cluster(tally, begun)
+
+
+def end_cluster(tally: Tally, begun: tuple[subprocess.Popen[bytes], Path]) -> None:
+    """Take the cluster down, whatever became of it."""
+    begun[0].terminate()
+    begun[0].wait()
+    run(tally, "cluster taken down", [PY, "-m", "local", "down"])
 
 
 def soak(tally: Tally) -> None:
-    """Run the exhaustive forms."""
-    if cluster(tally):
-        run(tally, "soak", pytest("-m", "soak", "tests"))
+    """Run the exhaustive forms, and write what came out to docs/soak.md."""
+    begun = begin_cluster()
+    run(tally, "soak beside the cluster", two("-m", "soak and not cluster", "tests"))
+    if cluster(tally, begun):
+        run(tally, "soak on the cluster", pytest("-m", "soak and cluster", "tests/scenarios", "tests/local"))
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    rows = [f"| {part} | {minutes(seconds)} | {'ok' if ok else 'FAILED'} |" for part, seconds, ok in tally.parts]
+    head = f"# Last `make soak`\n\nCommit {commit.strip()}, {day}: {tally.passed} passed, {tally.failed} failed.\n"
+    table = "\n".join(["| part | minutes | |", "|---|---|---|", *rows])
+    (ROOT / "docs/soak.md").write_text(f"{head}\n{table}\n")
 
 
 def report(tally: Tally) -> None:
