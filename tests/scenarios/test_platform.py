@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.cluster import Cluster, wait_until
+from tests.scenarios.test_training import one_off, pipeline
 
 pytestmark = pytest.mark.cluster
 
@@ -42,3 +43,21 @@ def test_data_survives_the_deletion_of_both_pods(system: Cluster, ns: Cluster) -
     assert json.loads(system.kubectl("get", "secret", "trainyard-minio", "-o", "json"))["data"] == users
     _sql(system, "DROP TABLE survival")
     system.kubectl("exec", "trainyard-minio-0", "--", "rm", marker)
+
+
+def test_the_operator_works_while_mysql_is_away_and_catches_up(system: Cluster, ns: Cluster) -> None:
+    system.kubectl("scale", "statefulset", "trainyard-mysql", "--replicas=0")
+    try:
+        system.gone("pod", "trainyard-mysql-0")
+        ns.apply(pipeline(), one_off())
+        ns.wait("trainingrun", "once", "Succeeded", "True")
+        ns.wait("modelversion", "once", "Ready", "True")
+        waits = ns.wait("trainingrun", "once", "Recorded", "False", "DatabaseUnavailable")
+        assert waits["status"]["unrecorded"]
+    finally:
+        system.kubectl("scale", "statefulset", "trainyard-mysql", "--replicas=1")
+    recorded = ns.wait("trainingrun", "once", "Recorded", "True", timeout=240)
+    assert "unrecorded" not in recorded["status"]
+    ns.wait("modelversion", "once", "Recorded", "True")
+    rows = _sql(system, f"SELECT event FROM executions WHERE namespace='{ns.namespace}'").split()  # noqa: S608 - our own name
+    assert len(rows) == len(set(rows)) == 2, rows

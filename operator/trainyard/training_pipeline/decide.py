@@ -81,6 +81,12 @@ def advance(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan |
     return None if seen.due is None else _stand(seen, pipeline, now, reasons.UP_TO_DATE, advanced=True)
 
 
+def rest_on_the_model(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
+    """The run is gone and its model is there: a pipeline that is made anew does not train the same thing again."""
+    made = children.run_by_change(pipeline)["metadata"]["name"] in seen.sources
+    return _stand(seen, pipeline, now, reasons.UP_TO_DATE, advanced=True) if made else None
+
+
 def refuse_missing_value(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
     """A run by change has nobody who gives values."""
     missing = missing_default(pipeline.spec.parameters)
@@ -124,6 +130,7 @@ RULES: tuple[Rule, ...] = (
     wait_for_name,
     refuse_name_conflict,
     advance,
+    rest_on_the_model,
     refuse_missing_value,
     wait_for_active,
     replace_active,

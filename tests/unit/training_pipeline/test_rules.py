@@ -119,6 +119,20 @@ async def test_a_pipeline_that_is_being_deleted_starts_nothing() -> None:
     assert decide(await observe(body, world.systems), NOW) == Plan()
 
 
+async def test_a_pipeline_made_anew_does_not_train_again_what_is_there() -> None:
+    world = World()
+    world.pipeline()
+    name = world.name_of_due_run()
+    body = {"apiVersion": "trainyard.dev/v1alpha1", "kind": "ModelVersion"}
+    meta = {"name": name, "namespace": NAMESPACE}
+    source = {"model": "churn", "source": {"run": name}, "createdAt": "2026-01-01T00:00:00Z"}
+    world.cluster.seed({**body, "metadata": meta, "spec": source})
+    await world.settle()
+    assert world.cluster.all(TRAINING_RUN) == ()
+    ready = next(c for c in world.look(KEY)["status"]["conditions"] if c["type"] == "Ready")
+    assert (ready["status"], ready["reason"]) == ("True", reasons.UP_TO_DATE)
+
+
 async def test_other_content_under_the_revisions_name() -> None:
     world = World()
     world.pipeline()
