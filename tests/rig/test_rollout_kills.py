@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.rig, pytest.mark.timeout(900)]
 
 KILLS = 20
 SEED = 3
-LONGEST_LIFE_SECONDS = 4.0  # a pause ends about three seconds after a process has begun to lead
+LONGEST_LIFE_SECONDS = 3.6  # a pause ends about three seconds after a process has begun to lead
 PATIENCE_SECONDS = 120.0
 FAILURE_LIMIT = 5  # the failing canary outlives some kills before it is aborted
 NAMESPACE = "killed"
@@ -113,15 +113,21 @@ class Fate:
         await self.until("the next process leads", lambda: self.world.leader() not in ("", before))
 
     async def _moment(self) -> None:
-        """Some time after it began to lead; or, every third time, within or right after the next few writes."""
-        if self.random.random() < 2 / 3:
-            await asyncio.sleep(self.random.uniform(0, LONGEST_LIFE_SECONDS))
-            return
+        """A random time after it began to lead; every second write is its last: death comes with it or right after."""
+        end = time.monotonic() + self.random.uniform(0, LONGEST_LIFE_SECONDS)
         self.world.written.clear()
+        while await self._writes_before(end):
+            if self.random.random() < 1 / 2:
+                await asyncio.sleep(self.random.uniform(0, 0.1))
+                return
+
+    async def _writes_before(self, end: float) -> bool:
         with suppress(TimeoutError):
-            async with asyncio.timeout(2 * LONGEST_LIFE_SECONDS):
+            async with asyncio.timeout(end - time.monotonic()):
                 await self.world.written.wait()
-        await asyncio.sleep(self.random.uniform(0, 0.1))
+        was_written = self.world.written.is_set()
+        self.world.written.clear()
+        return was_written
 
     def _told(self) -> str:
         return f"{self.world.routes}\n{self.operator.last_words()}"
