@@ -168,7 +168,7 @@ def rows() -> Iterator[Any]:
             yield pytest.param(kind, path, value, named, words, id=f"{kind} {path} {str(value)[:40]}")
 
 
-@pytest.mark.parametrize(("kind", "path", "value", "field", "words"), rows())
+@pytest.mark.parametrize(("kind", "path", "value", "field", "words"), list(rows()))
 def test_refused_with_field_and_sentence(kind: str, path: str, value: Any, field: str, words: str, api: Api) -> None:
     with pytest.raises(Refused) as refusal:
         api.create(changed(full(kind)[0], path, value), dry=True)
