@@ -39,7 +39,7 @@ down: venv  ## stop it and leave nothing behind
 status: venv  ## what runs, since when, and where
 	@$(LOCAL) status
 
-env: venv  ## print exports: eval "$$(make -s env)"
+env: venv  ## print exports: eval "$(make -s env)"
 	@$(LOCAL) env
 
 images: venv  ## rebuild and import what changed
