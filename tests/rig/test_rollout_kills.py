@@ -92,7 +92,7 @@ class Fate:
 
     world: World
     operator: Mortal
-    random: random.Random
+    draws: random.Random
     kills: int = 0
 
     async def until(self, what: str, probe: Callable[[], Any]) -> None:
@@ -114,11 +114,11 @@ class Fate:
 
     async def _moment(self) -> None:
         """A random time after it began to lead; every second write is its last: death comes with it or right after."""
-        end = time.monotonic() + self.random.uniform(0, LONGEST_LIFE_SECONDS)
+        end = time.monotonic() + self.draws.uniform(0, LONGEST_LIFE_SECONDS)
         self.world.written.clear()
         while await self._writes_before(end):
-            if self.random.random() < 1 / 2:
-                await asyncio.sleep(self.random.uniform(0, 0.1))
+            if self.draws.random() < 1 / 2:
+                await asyncio.sleep(0.1 * self.draws.random() ** 2)
                 return
 
     async def _writes_before(self, end: float) -> bool:
