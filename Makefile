@@ -73,3 +73,7 @@ generate: venv  ## write crds/ and the chart's copies from the models
 
 verify: venv  ## fail where crds/ and the models differ
 	@$(PY) -m trainyard.resources.crd --check
+
+.PHONY: bench
+bench: venv  ## measure speed and cost on an API server of its own, about 4 minutes; writes bench/latest.json
+	@$(PY) -m bench $(BENCH_FLAGS)
