@@ -2,8 +2,8 @@
 
 Everything is imported once, and each life is a fork of that. A life differs from `python -m trainyard` in its Lease,
 which is shorter than the settings allow, and in its rooms: no store is there to judge ModelVersions by.
-Lines on stdin ask, lines on stdout answer: `start`; `kill` (its exit status, -9 by the signal); `ended` (its exit
-status, or `running`). The end of stdin ends the last life.
+Lines on stdin ask, lines on stdout answer: `start` (its process id); `kill` (its exit status, -9 by the signal);
+`ended` (its exit status, or `running`). The end of stdin ends the last life.
 """
 
 import os
@@ -45,7 +45,7 @@ class Lives:
         self._process, self._status = os.fork(), None
         if not self._process:
             live()
-        return "started"
+        return str(self._process)
 
     def kill(self) -> str:
         if self.ended() == "running":

@@ -23,7 +23,7 @@ from local import builds
 from local.rig import ApiServerRig
 from tests.golden.rollout.world import version
 from tests.rig.kinds import CRDS
-from tests.rig.watched import Mortal, World
+from tests.rig.watched import Mortal, World, do_nothing
 from trainyard.systems.cluster.port import MODEL_VERSION, Ref
 from trainyard.systems.cluster.transport import Transport
 
@@ -113,21 +113,19 @@ class Fate:
         await self.until("the next process leads", lambda: self.world.leader() not in ("", before))
 
     async def _moment(self) -> None:
-        """A random time after it began to lead; every second write is its last: death comes with it or right after."""
-        end = time.monotonic() + self.draws.uniform(0, LONGEST_LIFE_SECONDS)
-        self.world.written.clear()
-        while await self._writes_before(end):
-            if self.draws.random() < 1 / 2:
-                await asyncio.sleep(0.1 * self.draws.random() ** 2)
-                return
+        """A random time after it began to lead, and at half of its writes at once, before it can do another."""
+        struck = asyncio.Event()
 
-    async def _writes_before(self, end: float) -> bool:
+        def strike() -> None:
+            if not struck.is_set() and self.draws.random() < 1 / 2:
+                self.operator.strike()
+                struck.set()
+
+        self.world.on_write = strike
         with suppress(TimeoutError):
-            async with asyncio.timeout(end - time.monotonic()):
-                await self.world.written.wait()
-        was_written = self.world.written.is_set()
-        self.world.written.clear()
-        return was_written
+            async with asyncio.timeout(self.draws.uniform(0, LONGEST_LIFE_SECONDS)):
+                await struck.wait()
+        self.world.on_write = do_nothing
 
     def _told(self) -> str:
         return f"{self.world.routes}\n{self.operator.last_words()}"
@@ -150,7 +148,7 @@ async def test_twenty_kills_change_neither_weights_nor_outcome(world: World, fat
     await serve_first(fate, "good", 0)
     await serve_first(fate, "bad", FAILURE_LIMIT)
     world.failing.add(await publish(world, "bad", 2))
-    climbed, survived = [], 0
+    climbed, survived = list[str](), 0
     while fate.kills < KILLS:
         climbed.append(await publish(world, "good", len(climbed) + 2))
         await fate.until("a canary begins", lambda: world.status("good").get("canary"))

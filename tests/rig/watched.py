@@ -7,8 +7,9 @@ watches tell is kept version by version, so no weight that ever stood in a route
 import asyncio
 import os
 import re
+import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
@@ -78,7 +79,14 @@ class Mortal:
         await self._process.wait()
 
     async def start(self) -> None:
-        assert await self._ask("start") == "started", self.last_words()
+        answer = await self._ask("start")
+        assert answer.isdigit(), self.last_words()
+        self._life = int(answer)
+
+    def strike(self) -> None:
+        """Kill it without waiting for its end: `kill` does. Harmless where it has ended."""
+        with suppress(ProcessLookupError):
+            os.kill(self._life, signal.SIGKILL)
 
     async def kill(self) -> int:
         """The exit status: -9, or its own where it had ended by itself."""
@@ -99,6 +107,10 @@ class Mortal:
         return (await self._process.stdout.readline()).decode().strip()
 
 
+def do_nothing() -> None:
+    """What a write leads to while nobody listens."""
+
+
 class World:
     """The namespace. `failing` names versions half of whose answers are errors."""
 
@@ -108,7 +120,7 @@ class World:
         self.routes: dict[str, list[dict[str, int]]] = {}
         self.statuses: dict[str, list[Obj]] = {}
         self.made: list[tuple[str, str]] = []
-        self.written = asyncio.Event()  # set by whatever the operator writes
+        self.on_write: Callable[[], None] = do_nothing  # called with each write of the operator
         self._stirred = asyncio.Event()
         self._mirror = Mirror(transport, dict.fromkeys(WATCHED, ""), (namespace,), self._changed)
 
@@ -171,7 +183,7 @@ class World:
         if kind == HTTP_ROUTE:
             self.routes.setdefault(name, []).append(_shares(now))
         if kind == ROLLOUT or before is None or _generation(before) != _generation(now):
-            self.written.set()
+            self.on_write()
         self._stirred.set()
 
     async def _play(self) -> None:

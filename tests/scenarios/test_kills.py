@@ -104,7 +104,9 @@ class Fate:
 
     def leader(self) -> Obj:
         """Return the pod that holds the Lease, once one does."""
-        return wait_until("a process leads", self._leader, 180)
+        found = wait_until("a process leads", self._leader, 180)
+        assert found
+        return found
 
     def _leader(self) -> Obj | None:
         lease = self.system.get("lease", "trainyard-operator") or {}
