@@ -40,7 +40,7 @@ def figures(results: Results) -> dict[str, float]:
         "rss_mb": results.rss_mb,
         "recovery_s": results.recovery,
     }
-    return {key: round(number, 2) for key, number in numbers.items()}
+    return {key: round(float(number), 2) for key, number in numbers.items()}
 
 
 def details(plan: Plan, results: Results) -> dict[str, float]:
@@ -59,7 +59,7 @@ def details(plan: Plan, results: Results) -> dict[str, float]:
         "in_flight_cpu_percent": 100 * flying.cpu_seconds / flying.seconds,
         "recovery_until_lease_s": results.led_again,
     }
-    return {key: round(number, 2) for key, number in numbers.items()}
+    return {key: round(float(number), 2) for key, number in numbers.items()}
 
 
 def document(
