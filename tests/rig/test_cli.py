@@ -207,9 +207,12 @@ def test_wait_has_a_timeout(person: Person) -> None:
 
 def test_interrupt_detaches_and_says_how_to_go_on(person: Person) -> None:
     name = person.trainyard("run", "churn").out.strip()
+    # A shell that runs this in the background has SIGINT ignored, and a child inherits that; at a terminal it is not.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         person.command("watch", name), env=person.environment, text=True, stderr=subprocess.PIPE
     ) as watching:
+        signal.signal(signal.SIGINT, ours)
         assert watching.stderr is not None
         assert name in watching.stderr.readline()
         watching.send_signal(signal.SIGINT)
