@@ -140,7 +140,11 @@ def test(tally: Tally) -> None:
         check(tally)
         run(tally, "API server and real servers", two("-m", "(rig or servers) and not soak", "tests"))
         if cluster(tally, begun):
-            run(tally, "demo, rest, scenarios on the cluster", pytest("-m", "cluster and not soak", *SCENARIOS))
+            run(
+                tally,
+                "demo, rest, scenarios on the cluster",
+                pytest("-v", "--capture=sys", "-m", "cluster and not soak", *SCENARIOS),
+            )
     finally:
         end_cluster(tally, begun)
 
