@@ -113,10 +113,13 @@ class Cluster:
         return found
 
 
-def operator_writes(audit: Path, since: str, namespace: str | None = None) -> Iterator[Obj]:
-    """Yield the audit entries of completed writes by the operator since an RFC 3339 time; the Lease is left out."""
+def operator_writes(audit: Path, start: int, namespace: str | None = None) -> Iterator[Obj]:
+    """Yield the audit entries of completed writes by the operator from an offset of the file; not of the Lease."""
     with audit.open() as lines:
+        lines.seek(start)
         for line in lines:
+            if not line.endswith("\n"):
+                return  # it is being written just now
             entry = json.loads(line)
             target = entry.get("objectRef", {})
             if (
@@ -124,7 +127,6 @@ def operator_writes(audit: Path, since: str, namespace: str | None = None) -> It
                 and entry["verb"] in ("create", "update", "patch", "delete")
                 and entry["user"]["username"].startswith(f"system:serviceaccount:{SYSTEM}:trainyard")
                 and target.get("resource") != "leases"
-                and entry["requestReceivedTimestamp"] >= since
                 and namespace in (None, target.get("namespace"))
             ):
                 yield entry
