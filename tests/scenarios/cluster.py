@@ -17,6 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SYSTEM = "trainyard-system"
 
 Obj = dict[str, Any]
+Objs = list[Obj]
 T = TypeVar("T")
 
 
@@ -24,7 +25,7 @@ class Refused(Exception):
     """kubectl exited with an error; `str()` is what it said."""
 
 
-def wait_until(what: str, probe: Callable[[], T], timeout: float = 120, every: float = 0.5) -> T:
+def wait_until(what: str, probe: Callable[[], T | None], timeout: float = 120, every: float = 0.5) -> T:
     """Call `probe` until it gives something true, and return that. AssertionError with `what` after the timeout."""
     deadline = time.monotonic() + timeout
     while True:
@@ -73,9 +74,9 @@ class Cluster:
         text = self.kubectl("get", kind, name, "-o", "json", "--ignore-not-found")
         return json.loads(text) if text else None
 
-    def list(self, kind: str, selector: str = "") -> list[Obj]:
+    def list(self, kind: str, selector: str = "") -> Objs:
         """Return the objects of a kind."""
-        items: list[Obj] = json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"]
+        items: Objs = json.loads(self.kubectl("get", kind, "-l", selector, "-o", "json"))["items"]
         return items
 
     def patch(self, kind: str, name: str, body: Mapping[str, Any]) -> None:
@@ -102,9 +103,9 @@ class Cluster:
         """Wait until an object is no more."""
         wait_until(f"{kind}/{name} is gone", lambda: self.get(kind, name) is None, timeout)
 
-    def events(self, kind: str, name: str) -> list[Obj]:
+    def events(self, kind: str, name: str) -> Objs:
         """Return the events about an object."""
-        found: list[Obj] = json.loads(
+        found: Objs = json.loads(
             self.kubectl(
                 "get", "events", "-o", "json",
                 "--field-selector", f"involvedObject.kind={kind},involvedObject.name={name}",
