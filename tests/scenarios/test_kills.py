@@ -31,8 +31,9 @@ SEED = 3
 LONGEST_LIFE_SECONDS = 35.0
 LADDER = [10, 50, 100]
 OPERATOR = "app.kubernetes.io/name=trainyard"
-ROUTES = r'{range .spec.rules[*].backendRefs[*]}{.name}={.weight} {end}{"\n"}'
-VERSIONS = r'{.metadata.resourceVersion}{"\n"}'
+# Templates of Go: kubectl's jsonpath cannot range twice, and a watch uses it again and again.
+ROUTES = r'{{range .spec.rules}}{{range .backendRefs}}{{.name}}={{.weight}} {{end}}{{end}}{{"\n"}}'
+VERSIONS = r'{{.metadata.resourceVersion}}{{"\n"}}'
 
 
 @dataclass
@@ -55,7 +56,7 @@ class Watch:
             "sums",
             "--watch",
             "-o",
-            f"jsonpath={self.line}",
+            f"go-template={self.line}",
         ]
         env = {**os.environ, **self.ns.env}
         self._process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
