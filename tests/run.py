@@ -21,7 +21,7 @@ BIN = Path(PY).parent
 SCENARIOS = ("tests/scenarios/test_demo.py", "tests/scenarios", "tests/local")
 FAST = "not rig and not cluster and not soak and not servers"
 
-CLOSING = re.compile(r"^=+ (.*) in [0-9.]+s.* =+$", re.MULTILINE)
+CLOSING = re.compile(r"^(?:=+ )?(\d+ (?:passed|failed|error|deselected).*) in [0-9.]+s(?: .*)?$", re.MULTILINE)
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
 
 
