@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -131,9 +131,3 @@ def operator_writes(audit: Path, start: int, namespace: str | None = None) -> It
                 and namespace in (None, target.get("namespace"))
             ):
                 yield entry
-
-
-def exports(lines: Sequence[str]) -> dict[str, str]:
-    """Parse the `export NAME=value` lines of `python -m local env`."""
-    pairs = (line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
-    return {name: os.path.expandvars(value.strip("'\"")) for name, value in pairs}

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from examples.demo.installing import sources
-from tests.scenarios.cluster import ROOT, SYSTEM, Cluster, exports
+from examples.demo.settings import local_environment
+from tests.scenarios.cluster import ROOT, SYSTEM, Cluster
 
 _NUMBERS = itertools.count(1)
 
@@ -20,9 +21,7 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def cluster_env() -> dict[str, str]:
     """Return the environment of the running local cluster."""
-    done = subprocess.run([sys.executable, "-m", "local", "env"], cwd=ROOT, text=True, capture_output=True, check=False)
-    assert done.returncode == 0, f"the local cluster is not up (make up): {done.stderr}"
-    return exports(done.stdout.splitlines())
+    return local_environment()
 
 
 @pytest.fixture(scope="session")
