@@ -28,6 +28,8 @@ LABEL_REVISION = f"{GROUP}/revision"
 LABEL_TRIGGER = f"{GROUP}/trigger"
 
 ANNOTATION_ENGINE_ID = f"{GROUP}/engine-id"
+ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
+ANNOTATION_SLOT = f"{GROUP}/slot"
 ANNOTATION_OUTCOME = f"{GROUP}/outcome"
 ANNOTATION_SKIP_CLEANUP = f"{GROUP}/skip-cleanup"
 ANNOTATION_INPUTS_DIGEST = f"{GROUP}/inputs-digest"
@@ -76,6 +78,11 @@ def run_name(pipeline: str, trigger_type: str, trigger_name: str, key: str) -> s
     return f"{pipeline}-{hash10([pipeline, trigger_type, trigger_name, key])}"
 
 
+def event_key(source: str, event_id: str) -> str:
+    """Return what an event is known by: the key of its run's name, hashed again for the pipeline's status."""
+    return canonical([source, event_id])
+
+
 def engine_id(run_uid: str, attempt: int) -> str:
     """Return the identity (UUIDv5) under which an engine runs one attempt of a TrainingRun."""
     return str(uuid.uuid5(_ENGINE_NAMESPACE, f"{run_uid}/{attempt}"))
@@ -89,6 +96,11 @@ def attempt_name(run: str, attempt: int) -> str:
 def publisher_name(run: str, attempt: int) -> str:
     """Name the Job that publishes what an attempt wrote."""
     return f"{run}-{attempt}-pub"
+
+
+def checkpoint_name(run: str) -> str:
+    """Name the PersistentVolumeClaim of a run's checkpoints, where they have one of their own."""
+    return f"{run}-ckpt"
 
 
 def volume_name(run: str) -> str:

@@ -132,7 +132,7 @@ def test_what_the_operator_writes_is_accepted(kind: Kind, api: Api) -> None:
 
 
 def test_a_list_shows_the_reason_and_not_a_phase(api: Api, kubectl: Callable[..., str]) -> None:
-    (run,) = full("TrainingRun")
+    run = full("TrainingRun")[0]
     api.create(run)
     try:
         api.put_status(run)

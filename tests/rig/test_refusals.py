@@ -33,8 +33,22 @@ PIPELINE: list[Row] = [
     ("spec.model", "Churn", "should match"),
     ("spec.model", 7, "must be of type string"),
     ("spec.modell", "churn", "unknown field"),
-    ("spec.engine", {}, "set exactly one of: job"),
-    ("spec.engine.kubeflow", {}, "unknown field"),
+    ("spec.engine", {}, "set exactly one of: job, kubeflow"),
+    ("spec.engine.vertexAI", {}, "unknown field"),
+    ("spec.engine.kubeflow", {"package": {"inline": "a"}}, "set exactly one of: job, kubeflow", "spec.engine"),
+    ("spec.engine.job.volume.accessMode", "ReadWriteOncePod", "cannot be ReadWriteOncePod", "spec.engine.job"),
+    ("spec.engine.job.workers", 65, "less than or equal to 64"),
+    (f"{TEMPLATE}.volumes.0.hostPath", {"path": "/"}, "unknown field"),
+    (f"{TEMPLATE}.volumes.0.configMap", {"name": "a"}, "set exactly one of: emptyDir", f"{TEMPLATE}.volumes[0]"),
+    (f"{TEMPLATE}.volumes.0.mountPath", "/trainyard/output", "operator's own", f"{TEMPLATE}.volumes[0]"),
+    (f"{TEMPLATE}.volumes.0.mountPath", "/a/../trainyard", "may not climb", f"{TEMPLATE}.volumes[0]"),
+    (f"{TEMPLATE}.volumes.0.name", "run", "name is taken", f"{TEMPLATE}.volumes[0]"),
+    ("spec.triggers.schedules.0.cron", "0 2 * *", "has five fields", "spec.triggers.schedules[0].cron"),
+    ("spec.triggers.schedules.0.timeZone", "Europe Berlin", "should match", "spec.triggers.schedules[0].timeZone"),
+    ("spec.triggers.events.0.auth", {}, "set exactly one of: kubernetes", "spec.triggers.events[0].auth"),
+    ("spec.triggers.events.0.parametersFromData", {"rate": "rate"}, "should match", "parametersFromData"),
+    ("spec.startingDeadlineSeconds", 0, "greater than or equal to 1"),
+    ("spec.retry.limit", 99, "less than or equal to 98"),
     ("spec.schedules", [], "unknown field"),
     (f"{TEMPLATE}.image", "", "at least 1 chars"),
     (f"{TEMPLATE}.image", "a b", "should match"),
@@ -85,7 +99,10 @@ RUN: list[Row] = [
     ("spec.pipeline", "other/churn", "should match"),
     ("spec.trigger.inputsDigest", None, "type Change needs inputsDigest", "spec.trigger"),
     ("spec.trigger.inputsDigest", "sha256:0", "should match"),
-    ("spec.trigger.type", "Schedule", "Unsupported value"),
+    ("spec.trigger.type", "Trial", "Unsupported value"),
+    ("spec.trigger.type", "Schedule", "type Schedule needs name and slot", "spec.trigger"),
+    ("spec.trigger.type", "Event", "type Event needs name, eventSource and eventId", "spec.trigger"),
+    ("spec.trigger.slot", "2026-11-24 01:00Z", "should match"),
     ("spec.parameters", [1], "must be of type object"),
     ("spec.parameters", {f"p{i}": 1 for i in range(101)}, "at most 100"),
     ("spec.description", HUGE, "more than 1024"),
@@ -193,7 +210,7 @@ RUN_EDITS: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("edit", "field"), RUN_EDITS, ids=str)
 def test_a_run_cannot_be_edited(edit: dict[str, Any], field: str, api: Api) -> None:
-    (run,) = full("TrainingRun")
+    run = full("TrainingRun")[0]
     api.create(run)
     try:
         with pytest.raises(Refused) as refusal:
@@ -205,7 +222,7 @@ def test_a_run_cannot_be_edited(edit: dict[str, Any], field: str, api: Api) -> N
 
 
 def test_a_run_can_be_cancelled_once_and_for_good(api: Api) -> None:
-    (run,) = full("TrainingRun")
+    run = full("TrainingRun")[0]
     api.create(changed(run, "spec.cancel", None))
     try:
         cancelled = api.patch(run, {"spec": {"cancel": True}}, dry=False)

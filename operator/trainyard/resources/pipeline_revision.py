@@ -12,7 +12,7 @@ from trainyard import naming
 from trainyard.resources.base import Name, StatusModel
 from trainyard.resources.model_version import Evaluation
 from trainyard.resources.pods import Compute
-from trainyard.resources.training_pipeline import Data, Engine, Parameter, TrainingPipelineSpec
+from trainyard.resources.training_pipeline import Data, Engine, Parameter, Retry, TrainingPipelineSpec
 
 
 class PipelineState(StatusModel):
@@ -26,6 +26,7 @@ class PipelineState(StatusModel):
     evaluation: Evaluation = Field(default_factory=Evaluation)
     timeout_seconds: int
     pending_timeout_seconds: int
+    retry: Retry = Field(default_factory=Retry)
 
 
 def state_of(spec: TrainingPipelineSpec) -> dict[str, Any]:
@@ -39,6 +40,7 @@ def state_of(spec: TrainingPipelineSpec) -> dict[str, Any]:
         evaluation=spec.evaluation,
         timeout_seconds=spec.timeout_seconds,
         pending_timeout_seconds=spec.pending_timeout_seconds,
+        retry=spec.retry,
     ).to_wire()
 
 

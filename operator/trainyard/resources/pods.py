@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from trainyard.resources.base import Image, LabelMap, LabelValue, Model, ObjectName, Quantity, map_by, rules
+from trainyard.resources.base import (
+    Image,
+    LabelMap,
+    LabelValue,
+    Model,
+    ObjectName,
+    Quantity,
+    Word,
+    exactly_one,
+    map_by,
+    rules,
+)
 
 Argument = Annotated[str, StringConstraints(max_length=4096)]
 EnvName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
@@ -99,7 +110,7 @@ class Toleration(Model):
     )
 
 
-class Compute(Model):
+class Placement(Model):
     """Where pods run."""
 
     accelerator: Accelerator | None = Field(default=None, description="A device per pod; none where left out.")
@@ -109,6 +120,77 @@ class Compute(Model):
     )
     runtime_class_name: ObjectName | None = Field(default=None, description="The RuntimeClass, for example nvidia.")
     priority_class_name: ObjectName | None = Field(default=None, description="The PriorityClass.")
+
+
+class StepCompute(Model):
+    """Where one step of a Kubeflow package runs; what it leaves out follows the pipeline's compute."""
+
+    name: Word = Field(description="The task's name in the package.")
+    accelerator: Accelerator | None = Field(default=None, description="A device for this step's pod.")
+    node_selector: LabelMap = Field(default_factory=dict, description="Labels that the node must carry.")
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=32)] = Field(
+        default=(), description="Taints that the pod bears."
+    )
+
+
+class Compute(Placement):
+    """Where the pods of a training run, and who admits them."""
+
+    queue: LabelValue | None = Field(
+        default=None, description="The Kueue LocalQueue that admits the training Job; none where left out."
+    )
+    steps: Annotated[tuple[StepCompute, ...], Field(max_length=100, json_schema_extra=map_by("name"))] = Field(
+        default=(), description="What single steps of a Kubeflow package get instead."
+    )
+
+
+class EmptyDir(Model):
+    """Space that lives as long as the pod."""
+
+    size_limit: Quantity | None = Field(default=None, description="More than this evicts the pod.")
+    medium: Literal["", "Memory"] = Field(default="", description="Memory for a shared-memory volume.")
+
+
+class ObjectVolume(Model):
+    """The content of a ConfigMap or of a Secret."""
+
+    name: ObjectName = Field(
+        description="The object's name; a Secret carries the label trainyard.dev/usable-by-pods=true."
+    )
+
+
+class ClaimVolume(Model):
+    """A PersistentVolumeClaim of the namespace."""
+
+    claim_name: ObjectName = Field(description="The claim's name.")
+
+
+class VolumeMount(Model):
+    """A volume of a harmless kind, and where the container finds it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            exactly_one("emptyDir", "configMap", "secret", "persistentVolumeClaim"),
+            (
+                "!(self.mountPath + '/').startsWith('/trainyard/') && !(self.mountPath in ['/', '/tmp'])",
+                "mountPath: /, /tmp and /trainyard are the operator's own",
+            ),
+            ("!self.mountPath.contains('/../') && !self.mountPath.endsWith('/..')", "mountPath may not climb with .."),
+            ("self.name != 'run' && self.name != 'tmp' && self.name != 'checkpoint'", "this volume name is taken"),
+        )
+    )
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63)] = Field(
+        description="The volume's name."
+    )
+    mount_path: Annotated[str, StringConstraints(pattern=r"^/[^:]*$", max_length=512)] = Field(
+        description="The folder in the container."
+    )
+    read_only: bool = Field(default=False, description="Whether the container may only read it.")
+    empty_dir: EmptyDir | None = Field(default=None, description="Space that lives as long as the pod.")
+    config_map: ObjectVolume | None = Field(default=None, description="The files of a ConfigMap.")
+    secret: ObjectVolume | None = Field(default=None, description="The files of a Secret opened to pods.")
+    persistent_volume_claim: ClaimVolume | None = Field(default=None, description="A claim of the namespace.")
 
 
 class Container(Model):
@@ -129,3 +211,6 @@ class Container(Model):
         ),
     ] = Field(default=(), description="Environment variables, beside those of docs/contracts.md.")
     resources: Resources = Field(default_factory=Resources, description="CPU and memory.")
+    volumes: Annotated[tuple[VolumeMount, ...], Field(max_length=16, json_schema_extra=map_by("name"))] = Field(
+        default=(), description="Volumes of harmless kinds."
+    )

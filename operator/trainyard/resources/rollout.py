@@ -19,7 +19,7 @@ from trainyard.resources.base import (
     ordered,
     rules,
 )
-from trainyard.resources.pods import Compute, EnvVar, Resources
+from trainyard.resources.pods import EnvVar, Placement, Resources
 from trainyard.resources.rollout_status import (
     Ending,
     HistoryEntry,
@@ -79,7 +79,7 @@ class Serving(Model):
     ] = Field(default=(), description="Environment variables of the server.")
     replicas: int = Field(default=1, ge=1, le=1000, description="Pods of the stable revision.")
     resources: Resources = Field(default_factory=Resources, description="CPU and memory of a pod.")
-    compute: Compute = Field(default_factory=Compute, description="Accelerator and placement of a pod.")
+    compute: Placement = Field(default_factory=Placement, description="Accelerator and placement of a pod.")
     min_ready_seconds: int = Field(default=0, ge=0, le=3600, description="How long a pod must be ready to count.")
     progress_deadline_seconds: int = Field(
         default=600, ge=1, le=86_400, description="A canary that is not available by then is aborted."

@@ -53,7 +53,9 @@ def _convert(raw: Mapping[str, Any], defs: Mapping[str, Any], defaults: bool, wh
     for name in ("items", "additionalProperties"):
         if isinstance(node.get(name), dict):
             node[name] = _convert(node[name], defs, defaults, f"{where}.{name}")
-    if "properties" in node:
+    if not node.get("properties"):
+        node.pop("properties", None)  # the API server drops an empty map
+    else:
         node["properties"] = {
             key: _convert(value, defs, defaults, f"{where}.{key}") for key, value in node["properties"].items()
         }

@@ -55,7 +55,7 @@ def test_the_wire_form_is_camel_case_without_nulls() -> None:
     )
     wire = spec.to_wire()
     assert wire["timeoutSeconds"] == 5
-    assert wire["engine"]["job"]["volume"] == {"size": "1Gi"}
+    assert wire["engine"]["job"]["volume"] == {"size": "1Gi", "accessMode": "ReadWriteOnce"}
     assert TrainingPipelineSpec.model_validate(wire) == spec
 
 
