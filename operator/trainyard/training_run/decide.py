@@ -209,6 +209,8 @@ def succeed(seen: Observed, now: datetime) -> Plan | None:
         at=seen.outputs.completed_at or status.stamp(now),
         outputs=lineage.outputs_status(seen.outputs),
         model_version=seen.meta.name,
+        datasets=lineage.datasets_of(seen.outputs),
+        images=lineage.images_of(seen.outputs),
     )
     return end(seen, now, done, () if seen.version is not None else (CreateVersion(version),))
 

@@ -1,6 +1,8 @@
 """The ModelVersion that a succeeded run makes, and the rows that the database keeps of a run. Pure."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,13 +11,15 @@ from trainyard import naming
 from trainyard.reconciling.plan import Record
 from trainyard.resources.model_version import Artifact, ModelVersionSpec, Source, SourceDataset
 from trainyard.resources.pipeline_revision import PipelineState
-from trainyard.resources.training_run import ArtifactStatus, OutputsStatus, TrainingRun
+from trainyard.resources.training_run import ArtifactStatus, AttemptStatus, DatasetStatus, OutputsStatus, TrainingRun
 from trainyard.systems.engine.port import Outputs
 from trainyard.training_run.outcome import Outcome
 from trainyard.training_run.state import Observed
 
 STARTED, FINISHED, PUBLISHED, ABANDONED = 1, 2, 3, 4  # sequence numbers of a run's rows
-METRICS_LIMIT = 100
+ATTEMPT = 100  # the failure of attempt n is row 100 + n
+METRICS_LIMIT, IMAGES_LIMIT, DATASETS_LIMIT = 100, 100, 32
+DIGEST = re.compile("sha256:[0-9a-f]{64}")
 
 
 class Unfit(ValueError):
@@ -64,21 +68,53 @@ def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return _identity(one) == _identity(other)
 
 
+def provenance(seen: Observed, outcome: Outcome | None = None) -> dict[str, Any]:
+    """Return the status' fields that tell who asked for the run, why, and what went in, as far as it is known."""
+    known: dict[str, Any] = {}
+    if seen.run is not None:
+        spec = seen.run.spec
+        known |= {"requested_by": spec.requested_by, "description": spec.description}
+        known["experiment"] = seen.before.experiment or spec.experiment
+    if outcome is not None and outcome.succeeded:
+        known |= {"datasets": outcome.datasets, "images": outcome.images}
+    return known
+
+
+def images_of(outputs: Outputs) -> tuple[str, ...]:
+    """Return the digests of the images that ran; an image ID without a digest is left out."""
+    return tuple(image for image in outputs.image_digests if DIGEST.fullmatch(image))[:IMAGES_LIMIT]
+
+
+def datasets_of(outputs: Outputs) -> tuple[DatasetStatus, ...]:
+    """Return what the run was trained on, with versions. What cannot be read is left out."""
+    found: list[DatasetStatus] = []
+    for dataset in outputs.datasets[:DATASETS_LIMIT]:
+        with suppress(ValidationError):
+            found.append(DatasetStatus.model_validate(dict(dataset)))
+    return tuple(found)
+
+
 def started(seen: Observed, at: str) -> Record:
     """Return the row of a run's start."""
     return _record(seen, STARTED, "run", at, {"event": "Started", **_subject(seen)})
 
 
+def attempt_failed(seen: Observed, failed: AttemptStatus, at: str) -> Record:
+    """Return the row of an attempt that failed; another one follows, or the run's end."""
+    data = {**_asked(seen), "event": "AttemptFailed", **failed.to_wire()}
+    return _record(seen, ATTEMPT + failed.attempt, "run", failed.completion_time or at, data)
+
+
 def finished(seen: Observed, outcome: Outcome) -> tuple[Record, ...]:
     """Return the rows of a run's end: the run, and what it published."""
     data = {
+        **_subject(seen, outcome),
         "event": "Finished",
         "reason": outcome.reason,
         "message": outcome.message,
         "startTime": seen.before.start_time,
         "completionTime": outcome.at,
         "modelVersion": outcome.model_version,
-        **_subject(seen),
     }
     rows = [_record(seen, FINISHED, "run", outcome.at, data)]
     if outcome.outputs is not None and outcome.outputs.artifact is not None:
@@ -92,20 +128,49 @@ def abandoned(seen: Observed, at: str, left: str) -> Record:
     return _record(seen, ABANDONED, "decision", at, {"event": "CleanupAbandoned", "left": left})
 
 
-def _subject(seen: Observed) -> dict[str, Any]:
-    """Return what was run, by whom asked, with what."""
-    subject: dict[str, Any] = {"revision": seen.source.revision, "attempt": seen.before.attempt}
-    if seen.run is not None:
-        spec = seen.run.spec
-        subject |= {"pipeline": spec.pipeline, "trigger": spec.trigger.to_wire(), "experiment": spec.experiment}
-    if seen.request is not None:
-        subject |= {
-            "engineId": seen.request.id,
-            "model": seen.request.model,
-            "parameters": dict(seen.request.parameters),
-            "datasets": dict(seen.request.datasets),
-        }
-    return subject
+def _subject(seen: Observed, outcome: Outcome | None = None) -> dict[str, Any]:
+    """Return what was run, on which engine, with what: the request where there is one, else what the status tells."""
+    before = seen.before
+    told = before.model_copy(update=provenance(seen, outcome))
+    subject = {
+        **_asked(seen),
+        "revision": seen.source.revision or before.revision,
+        "attempt": before.attempt,
+        "engine": seen.kind or (before.engine.kind if before.engine else None),
+        "engineId": before.engine.id if before.engine else None,
+        "packageDigest": told.package_digest,
+        "parameters": before.parameters,
+        "datasets": [dataset.to_wire() for dataset in told.datasets],
+        "images": list(told.images),
+    }
+    if seen.request is None:
+        return subject
+    return subject | {
+        "engineId": seen.request.id,
+        "model": seen.request.model,
+        "parameters": dict(seen.request.parameters),
+        "datasets": _with_versions(seen.request.datasets, subject["datasets"]),
+    }
+
+
+def _asked(seen: Observed) -> dict[str, Any]:
+    """Return who asked for the run, and why."""
+    if seen.run is None:
+        return {}
+    spec, told = seen.run.spec, seen.before.model_copy(update=provenance(seen))
+    return {
+        "pipeline": spec.pipeline,
+        "trigger": spec.trigger.to_wire(),
+        "requestedBy": spec.requested_by,
+        "experiment": told.experiment,
+        "description": spec.description,
+    }
+
+
+def _with_versions(wanted: Mapping[str, str], read: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the datasets that were read, and those that were only asked for, without a digest."""
+    names = {dataset["name"] for dataset in read}
+    return [*read, *({"name": name, "uri": uri} for name, uri in wanted.items() if name not in names)]
 
 
 def _record(seen: Observed, sequence: int, kind: Any, at: str, data: Mapping[str, Any]) -> Record:

@@ -9,19 +9,21 @@ from pydantic import ValidationError
 
 from trainyard import naming
 from trainyard.reconciling.plan import PatchMetadata
-from trainyard.resources.base import Model, Name, ObjectMeta, Timestamp
-from trainyard.resources.training_run import OutputsStatus
+from trainyard.resources.base import Digest, Model, Name, ObjectMeta, Timestamp
+from trainyard.resources.training_run import DatasetStatus, OutputsStatus
 from trainyard.training_run import reasons
 
 
 class Outcome(Model):
-    """The end of a run: the reason, its sentence, and what it left. `at` is when it ended."""
+    """The end of a run: the reason, its sentence, what went in and what it left. `at` is when it ended."""
 
     reason: str
     message: str = ""
     at: Timestamp
     outputs: OutputsStatus | None = None
     model_version: Name | None = None
+    datasets: tuple[DatasetStatus, ...] = ()
+    images: tuple[Digest, ...] = ()
 
     @property
     def succeeded(self) -> bool:

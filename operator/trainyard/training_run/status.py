@@ -11,7 +11,7 @@ from typing import Any
 from trainyard.resources.conditions import Condition, condition, find, merge
 from trainyard.resources.training_run import EngineRun, StepStatus
 from trainyard.systems.engine.port import EngineState, Phase, Step
-from trainyard.training_run import reasons
+from trainyard.training_run import lineage, reasons
 from trainyard.training_run.outcome import Outcome
 from trainyard.training_run.state import Observed
 
@@ -65,6 +65,7 @@ def starting(seen: Observed, now: datetime) -> dict[str, Any]:
         engine=EngineRun(kind=seen.kind, id=seen.request.id),
         parameters=dict(seen.request.parameters),
         start_time=seen.before.start_time or stamp(now),
+        **lineage.provenance(seen),
     )
 
 
@@ -110,6 +111,7 @@ def ended(seen: Observed, now: datetime, outcome: Outcome) -> dict[str, Any]:
         completion_time=outcome.at or None,
         outputs=outcome.outputs,
         model_version=outcome.model_version,
+        **lineage.provenance(seen, outcome),
     )
 
 
