@@ -30,8 +30,8 @@ CLUSTER ?= local
 IMAGES ?=
 
 .PHONY: up down status env images
-up: venv  ## start the local Kubernetes (or find it running)
-	@$(LOCAL) up
+up: venv  ## start the local Kubernetes (or find it running); KUBEFLOW=1 with Kubeflow Pipelines
+	@$(LOCAL) up $(if $(KUBEFLOW),--kubeflow)
 
 down: venv  ## stop it and leave nothing behind
 	@$(LOCAL) down

@@ -20,6 +20,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     up = commands.add_parser("up", help="build what is missing, start what does not run")
     up.add_argument("--images", action="store_true", help="also build and import every image of the checkout")
+    up.add_argument("--kubeflow", action="store_true", help="also Kubeflow Pipelines, on the chart's MySQL and MinIO")
     up.set_defaults(run=_up)
     down = commands.add_parser("down", help="end everything and leave nothing; caches stay")
     down.set_defaults(run=_down)
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
 def _up(chosen: argparse.Namespace) -> int:
     from local import up
 
-    return up.up(up.available() if chosen.images else [])
+    return up.up(up.available() if chosen.images else [], kubeflow=chosen.kubeflow)
 
 
 def _down(_: argparse.Namespace) -> int:

@@ -29,6 +29,9 @@ GATEWAY_LISTENER = 10080
 GATEWAY = GATEWAY_LISTENER + 8000
 """Contour serves a Gateway's listener on its port plus 8000."""
 
+KUBEFLOW = "10.96.0.88"
+"""Service address of Kubeflow's API server, in the low band that is never given out by itself."""
+
 SIMULATED_GPUS = 2
 GPU = "nvidia.com/gpu"
 SIMULATED_LABEL = "trainyard.dev/simulated-accelerator"
@@ -36,3 +39,5 @@ SIMULATED_LABEL = "trainyard.dev/simulated-accelerator"
 API_URL = f"https://{HOST}:{API_SERVER}"
 PROMETHEUS_URL = f"http://{HOST}:{PROMETHEUS}"
 GATEWAY_URL = f"http://127.0.0.1:{GATEWAY}"
+KUBEFLOW_URL = f"http://{KUBEFLOW}:8888"
+KUBEFLOW_CLUSTER_URL = "http://ml-pipeline.kubeflow.svc:8888"

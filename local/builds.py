@@ -19,10 +19,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local import places, processes
+from local.kubeflow import sources
+from local.kubeflow.sources import Archive
 from local.locking import exclusive
 from local.versions import Manifests, Program, Versions, Wheel, read
 
 logger = logging.getLogger(__name__)
+
+# Not in the public checksum database; pinned by go.sum and by the digests in kubeflow/sources.py.
+_UNLISTED = "github.com/kubeflow/pipelines"
 
 
 class BuildFailed(RuntimeError):
@@ -61,6 +66,7 @@ def recipe(chosen: Program) -> str:
     if chosen.module:
         room = places.LOCAL / "go" / chosen.module
         parts += [(room / file).read_text() for file in ("go.mod", "go.sum")]
+        parts += sources.recipe(chosen.module)
     return digest(*parts)
 
 
@@ -103,11 +109,39 @@ def _room_beside(folder: Path) -> Iterator[Path]:
 def _build(chosen: Program, room: Path) -> None:
     flags = ["-trimpath", "-ldflags", " ".join(_linker_flags(chosen))]
     if chosen.module:
-        where = places.LOCAL / "go" / chosen.module
+        where = _module_folder(chosen.module)
         _run(["go", "build", *flags, "-o", str(room / chosen.name), chosen.package], where, {})
     else:
         target = f"{chosen.package}@{chosen.install}"
         _run(["go", "install", *flags, target], room, {"GOBIN": str(room)})
+
+
+def _module_folder(module: str) -> Path:
+    """Where to build what local/go/<module> pins: there, or in a copy of the cache that has the modules it lacks."""
+    pinned = places.LOCAL / "go" / module
+    if not sources.recipe(module):
+        return pinned
+    texts = [(pinned / file).read_text() for file in ("go.mod", "go.sum")]
+
+    def make(room: Path) -> None:
+        for file in ("go.mod", "go.sum"):
+            shutil.copyfile(pinned / file, room / file)
+        sources.lay_out(module, room, lambda archive: _unpacked(archive, room), lambda what, at: _run(what, at, {}))
+
+    return kept("sources", module, digest(*texts, *sources.recipe(module)), make)
+
+
+def _unpacked(archive: Archive, room: Path) -> Path:
+    told = _download(archive.path, archive.version, room)
+    if told["Sum"] != archive.digest:
+        raise BuildFailed(f"{archive.path}@{archive.version} is {told['Sum']}, not {archive.digest}")
+    return Path(told["Dir"])
+
+
+def _download(module: str, version: str, room: Path) -> dict[str, str]:
+    """What `go mod download` tells of a module: Dir, Sum and more."""
+    told: dict[str, str] = json.loads(_run(["go", "mod", "download", "-json", f"{module}@{version}"], room, {}))
+    return told
 
 
 def _linker_flags(chosen: Program) -> list[str]:
@@ -135,14 +169,13 @@ def _unpack_wheel(chosen: Wheel, room: Path) -> None:
 
 
 def _copy_manifests(chosen: Manifests, room: Path) -> None:
-    said = _run(["go", "mod", "download", "-json", f"{chosen.module}@{chosen.version}"], room, {})
-    source = Path(json.loads(said)["Dir"])
+    source = Path(_download(chosen.module, chosen.version, room)["Dir"])
     for file in chosen.files:
         shutil.copyfile(source / file, room / Path(file).name)
 
 
 def _run(command: list[str], where: Path, extra: dict[str, str]) -> str:
-    env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", **extra}
+    env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false", "GONOSUMDB": _UNLISTED, **extra}
     done = subprocess.run([*processes.BOUND, *command], cwd=where, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         last = "\n".join((done.stderr or done.stdout).splitlines()[-15:])

@@ -17,7 +17,7 @@ LEFT_OUT = ("__pycache__", ".pytest_cache", ".ruff_cache", ".mypy_cache")
 
 @dataclass(frozen=True)
 class Image:
-    """One row of the table; paths are relative to the checkout."""
+    """One row of the table; paths are relative to the checkout. `only` is the part of the cluster that it is for."""
 
     name: str
     about: str
@@ -27,8 +27,9 @@ class Image:
     context: tuple[str, ...] = ()
     wheels: str | None = None
     packages: tuple[str, ...] = ()
-    program: str | None = None
+    programs: tuple[str, ...] = ()
     compile: str | None = None
+    only: str | None = None
 
     @property
     def reference(self) -> str:
@@ -78,8 +79,8 @@ def digest(images: dict[str, Image], name: str) -> str:
         full = places.CHECKOUT / path
         total.update(f"{path}\0{full.stat().st_mode & 0o111}\0".encode())
         total.update(hashlib.sha256(full.read_bytes()).digest())
-    if image.program:
-        total.update(builds.recipe(versions.read().programs[image.program]).encode())
+    for program in image.programs:
+        total.update(builds.recipe(versions.read().programs[program]).encode())
     if image.base:
         total.update(digest(images, image.base).encode())
     return total.hexdigest()[:16]

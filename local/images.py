@@ -119,8 +119,9 @@ def _context(image: Image) -> Iterator[Path]:
             shutil.copy2(places.CHECKOUT / path, context / path)
         if image.packages:
             os.link(_rootfs(image.packages), context / "rootfs.tar")
-        if image.program:
-            os.link(builds.program(image.program), context / image.program)
+        for program in image.programs:
+            (context / "programs").mkdir(exist_ok=True)
+            os.link(builds.program(program), context / "programs" / program)
         if image.compile:
             target = context / Path(image.compile).stem
             _say(["gcc", "-Os", "-static", "-s", "-o", str(target), str(places.CHECKOUT / image.compile)])

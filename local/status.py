@@ -10,6 +10,7 @@ from pathlib import Path
 
 from local import addresses, builds, locking, places, processes, versions
 from local.cluster import Cluster, NotReady
+from local.kubeflow import install
 from local.supervisor import recorded, wanted
 
 NOT_THERE = 3
@@ -24,6 +25,8 @@ def env(cluster: Cluster) -> dict[str, str]:
         "TRAINYARD_GATEWAY_URL": addresses.GATEWAY_URL,
         "TRAINYARD_PROMETHEUS_URL": addresses.PROMETHEUS_URL,
         "TRAINYARD_PROMETHEUS_CLUSTER_URL": addresses.PROMETHEUS_URL,
+        "TRAINYARD_KUBEFLOW_HOST_URL": addresses.KUBEFLOW_URL,
+        "TRAINYARD_KUBEFLOW_CLUSTER_URL": addresses.KUBEFLOW_CLUSTER_URL,
         "TRAINYARD_AUDIT_LOG": str(cluster.audit_log),
         "TRAINYARD_STATE": str(cluster.state),
     }
@@ -48,13 +51,18 @@ def print_status(cluster: Cluster) -> int:
     print(f"{'process':<24}{'state':<10}{'pid':>8}{'restarts':>10}{'up':>10}")
     for row in rows:
         print("{:<24}{:<10}{:>8}{:>10}{:>10}".format(*row))
+    pods = _kubeflow(cluster)
+    for name, state, image in pods:
+        print(f"{name:<32}{state:<12}{image}")
     node = _node(cluster)
     print(f"node {addresses.NODE}: {node}")
     for name, value in env(cluster).items():
         if name != "PATH":
             print(f"{name}={value}")
     print(f"versions: {_versions()}\nlogs: {cluster.state / 'logs'}")
-    whole = bool(cluster.supervisor()) and all(row[1] == "running" for row in rows) and node.startswith("Ready")
+    whole = (
+        bool(cluster.supervisor()) and all(row[1] == "running" for row in [*rows, *pods]) and node.startswith("Ready")
+    )
     return 0 if whole else 1
 
 
@@ -72,6 +80,14 @@ def services(cluster: Cluster) -> list[tuple[str, str, str, str, str]]:
         else:
             rows.append((name, "dead", "-", "-", "-"))
     return rows
+
+
+def _kubeflow(cluster: Cluster) -> list[tuple[str, str, str]]:
+    """The pods of Kubeflow, where it was brought up."""
+    try:
+        return install.deployments(cluster) if cluster.supervisor() else []
+    except NotReady as error:
+        return [("kubeflow", "unknown", str(error))]
 
 
 def _uptime() -> float:

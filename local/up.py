@@ -8,13 +8,15 @@ from functools import partial
 
 from local import builds, image_table, images, locking, packages, places, progress, teardown, versions
 from local.cluster import Cluster
+from local.kubeflow import install
+from local.kubeflow.install import Kubeflow
 from local.progress import Outcome, Part, Screen
 
 BASE_IMAGES = ("pause", "base-python")
 
 
-def up(wanted_images: list[str]) -> int:
-    """Bring the cluster up and import these images besides the two that it needs itself; the exit status."""
+def up(wanted_images: list[str], *, kubeflow: bool = False) -> int:
+    """Bring the cluster up and import these images besides those that it needs itself; the exit status."""
     if os.geteuid() != 0:
         raise SystemExit("the local cluster needs root: it makes a bridge, packet rules and mounts")
     with progress.screen() as shown:
@@ -24,20 +26,24 @@ def up(wanted_images: list[str]) -> int:
             if not cluster.fits():
                 shown.say("the cluster that is here was made by other versions: replacing it")
                 teardown.down(cluster, shown)
-            outcome = progress.Runner(parts(cluster, wanted_images), shown).run()
+            outcome = progress.Runner(parts(cluster, wanted_images, kubeflow=kubeflow), shown).run()
             code = _summary(outcome, shown)
             if not code:
                 shown.say("up: `python -m local status` tells more")
             return code
 
 
-def parts(cluster: Cluster, wanted_images: list[str]) -> list[Part]:
+def parts(cluster: Cluster, wanted_images: list[str], *, kubeflow: bool = False) -> list[Part]:
     """Every part of a start. Two things that fill both cores never run beside a third: lanes `go` and `images`."""
     table = versions.read()
-    chosen = [name for name in image_table.read() if name in {*BASE_IMAGES, *wanted_images}]
+    only = [None, install.PART] if kubeflow else [None]
+    wanted = {*BASE_IMAGES, *wanted_images}
+    if kubeflow:
+        wanted |= {*install.CHART_IMAGES, *_images_of(install.PART)}
+    chosen = [name for name in image_table.read() if name in wanted]
     return [
         Part("packages", packages.install),
-        *(Part(f"build {name}", _built(name), lane="go") for name in table.programs),
+        *(Part(f"build {name}", _built(name), lane="go") for name, one in table.programs.items() if one.only in only),
         *(Part(f"wheel {name}", _wheel(name)) for name in table.wheels),
         Part("gateway CRDs", _gateway_crds),
         *(_image_part(name) for name in chosen),
@@ -47,11 +53,8 @@ def parts(cluster: Cluster, wanted_images: list[str]) -> list[Part]:
             needs=("containerd", *map(_build_name, BASE_IMAGES)),
         ),
         *cluster.parts(),
-        *(
-            Part(f"import {name}", partial(_import, cluster, name), needs=("kubelet", _build_name(name)), lane="import")
-            for name in chosen
-            if name not in BASE_IMAGES
-        ),
+        *(_import_part(cluster, name, "kubelet") for name in chosen if name not in BASE_IMAGES),
+        *(Kubeflow(cluster).parts(_images_of(install.PART)) if kubeflow else []),
     ]
 
 
@@ -63,27 +66,32 @@ def build_and_import(names: list[str]) -> int:
         raise SystemExit(f"no such image: {', '.join(unknown)}; there are {', '.join(table)}")
     chosen = [name for name in table if name in names] if names else available()
     cluster = Cluster()
-    programs = sorted({program for name in chosen if (program := table[name].program)})
+    programs = sorted({program for name in chosen for program in table[name].programs})
     work = [Part("packages", packages.install), *(Part(f"build {name}", _built(name), lane="go") for name in programs)]
     work += map(_image_part, chosen)
     if cluster.supervisor():
-        work += [
-            Part(f"import {name}", partial(_import, cluster, name), needs=(_build_name(name),), lane="import")
-            for name in chosen
-        ]
+        work += [_import_part(cluster, name) for name in chosen]
     with progress.screen() as shown:
         return _summary(progress.Runner(work, shown).run(), shown)
 
 
 def available() -> list[str]:
-    """The images whose sources the checkout has."""
-    return [name for name, image in image_table.read().items() if image.present]
+    """The images whose sources the checkout has, without those that are for one part of the cluster only."""
+    return [name for name, image in image_table.read().items() if image.present and not image.only]
+
+
+def _images_of(part: str) -> list[str]:
+    return [name for name, image in image_table.read().items() if image.present and image.only == part]
 
 
 def _image_part(name: str) -> Part:
-    program = image_table.read()[name].program
-    needs = ("packages", f"build {program}") if program else ("packages",)
+    programs = image_table.read()[name].programs
+    needs = ("packages", *(f"build {program}" for program in programs))
     return Part(_build_name(name), partial(_build, name), needs, lane="images")
+
+
+def _import_part(cluster: Cluster, name: str, *needs: str) -> Part:
+    return Part(f"import {name}", partial(_import, cluster, name), (*needs, _build_name(name)), lane="import")
 
 
 def _build_name(name: str) -> str:

@@ -13,13 +13,17 @@ FILE = places.LOCAL / "versions.toml"
 
 @dataclass(frozen=True)
 class Program:
-    """One Go program: either built in a module folder of ours, or installed at a version."""
+    """One Go program: either built in a module folder of ours, or installed at a version.
+
+    `only` is the part of the cluster that alone needs it, None where every cluster does.
+    """
 
     name: str
     version: str
     package: str
     module: str | None
     install: str | None
+    only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Manifests:
     version: str
     module: str
     files: tuple[str, ...]
+    only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def read(file: Path = FILE) -> Versions:
         programs={name: _program(name, entry) for name, entry in data["program"].items()},
         wheels={name: Wheel(name=name, **entry) for name, entry in data["wheel"].items()},
         manifests={
-            name: Manifests(name, entry["version"], entry["module"], tuple(entry["files"]))
+            name: Manifests(name, entry["version"], entry["module"], tuple(entry["files"]), entry.get("only"))
             for name, entry in data["manifests"].items()
         },
     )
@@ -72,4 +77,4 @@ def _program(name: str, entry: dict[str, str]) -> Program:
     module, install = entry.get("module"), entry.get("install")
     if (module is None) == (install is None):
         raise ValueError(f"program {name}: give either module or install")
-    return Program(name, entry["version"], entry["package"], module, install)
+    return Program(name, entry["version"], entry["package"], module, install, entry.get("only"))

@@ -1,0 +1,1 @@
+"""Kubeflow Pipelines, Argo Workflows and ML Metadata on the local cluster: `up --kubeflow`."""
