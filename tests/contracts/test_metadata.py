@@ -9,16 +9,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import event, select, text
 
 from tests.fakes.metadata import FakeMetadata
 from tests.servers.running import Database, free_port, mariadb
 from trainyard.reconciling.plan import Record
 from trainyard.systems.metadata import client
 from trainyard.systems.metadata.client import MySQLMetadata
-from trainyard.systems.metadata.migrations import current
+from trainyard.systems.metadata.migrations import current, migrate
 from trainyard.systems.metadata.port import Metadata, MetadataUnavailable
-from trainyard.systems.metadata.reading import decisions_of, runs, versions
+from trainyard.systems.metadata.reading import DatasetRow, decisions_of, runs, versions
 from trainyard.systems.metadata.tables import artifacts, decisions, executions
 
 AT = "2026-01-01T10:00:00.123456Z"
@@ -27,11 +27,19 @@ DATASET = {"name": "digits", "uri": "s3://trainyard/data/digits/", "digest": "sh
 RUN = Record(
     "uid-1", 1, "run", AT, "team", "digits-1",
     {"event": "Started", "pipeline": "digits", "model": "digits", "revision": "digits-abc", "attempt": 1,
-     "parameters": {"epochs": 3}, "datasets": {"digits": DATASET["uri"]}},
+     "parameters": {"epochs": 3}, "datasets": [{"name": "digits", "uri": DATASET["uri"]}], "requestedBy": "ada",
+     "trigger": {"type": "Schedule", "name": "nightly", "slot": "2026-01-01T02:00Z"}, "experiment": "wide",
+     "description": "after the fix", "engine": "kubeflow", "engineId": "7d2f", "packageDigest": "sha256:" + "b" * 64},
 )  # fmt: skip
 END = Record(
     "uid-1", 2, "run", "2026-01-01T11:00:00Z", "team", "digits-1",
-    {**RUN.data, "event": "Finished", "reason": "Succeeded", "modelVersion": "digits-1"},
+    {**RUN.data, "event": "Finished", "reason": "Succeeded", "modelVersion": "digits-1", "datasets": [DATASET],
+     "images": ["sha256:" + "1" * 64]},
+)  # fmt: skip
+FAILED = Record(
+    "uid-1", 101, "run", "2026-01-01T10:30:00Z", "team", "digits-1",
+    {"event": "AttemptFailed", "pipeline": "digits", "attempt": 1, "engineId": "7d2f", "reason": "OutOfMemory",
+     "message": "train: OOMKilled"},
 )  # fmt: skip
 ARTIFACT = Record(
     "uid-1", 3, "artifact", "2026-01-01T11:00:00Z", "team", "digits-1",
@@ -44,6 +52,12 @@ VERSION = Record(
      "format": "SavedModel", "metrics": {"auc": "0.97"}, "images": ["example/trainer@sha256:1"],
      "datasets": [DATASET]},
 )  # fmt: skip
+
+
+OLD_ROW = text(
+    "INSERT INTO executions (uid, sequence, at, namespace, name, event, data)"
+    " VALUES (:uid, :sequence, :at, :namespace, :name, 'Started', '{}')"
+)
 
 
 def decision(sequence: int, at: str, **data: Any) -> Record:
@@ -147,7 +161,7 @@ async def test_long_and_odd_text_fits(real: MySQLMetadata) -> None:
     odd = decision(1, AT, decision="x" * 500, message="漢😀\0'\"\\%s" * 2000, by=["a"], verdict=None, version=7)
     await real.record((odd,))
     async with real.reading() as connection:
-        (row,) = await decisions_of(connection, "team", "digits")
+        (row,) = await decisions_of(connection, "team", name="digits")
     assert row.decision == "x" * 63
     assert row.message == ("漢😀\0'\"\\%s" * 2000)[:4096]
     assert row.data["message"] == odd.data["message"]
@@ -162,15 +176,62 @@ async def test_which_run_made_a_version_from_what(real: MySQLMetadata) -> None:
         assert version.run == "digits-1"
         assert version.parameters == {"epochs": 3}
         assert version.images == ("example/trainer@sha256:1",)
-        assert [(d.name, d.digest) for d in version.datasets] == [("digits", DATASET["digest"])]
+        assert [(d.dataset, d.digest) for d in version.datasets] == [("digits", DATASET["digest"])]
         assert version.at == datetime(2026, 1, 1, 11, 0, 1, tzinfo=UTC)
-        for dataset in ("digits", DATASET["digest"]):
+        for dataset in ("digits", DATASET["digest"], DATASET["uri"]):
             assert [v.name for v in await versions(connection, "team", dataset=dataset)] == ["digits-1"]
         assert await versions(connection, "team", dataset="other") == ()
         assert await versions(connection, "elsewhere") == ()
         started, ended = reversed(await runs(connection, "team", pipeline="digits"))
     assert (started.event, started.at) == ("Started", datetime(2026, 1, 1, 10, 0, 0, 123456, tzinfo=UTC))
     assert (ended.reason, ended.version) == ("Succeeded", "digits-1")
+
+
+@pytest.mark.servers
+async def test_who_asked_for_a_run_why_and_with_what(real: MySQLMetadata) -> None:
+    await real.record((RUN, FAILED, END))
+    async with real.reading() as connection:
+        ended, failed, started = await runs(connection, "team", run="digits-1")
+        assert await runs(connection, "team", requested_by="ada") == (ended, started)
+        assert await runs(connection, "team", requested_by="eve") == ()
+        assert await runs(connection, "team", dataset=DATASET["digest"]) == (ended,)
+        assert await runs(connection, "team", dataset="digits") == (ended, started)
+        assert await runs(connection, "team", model="digits", limit=1) == (ended,)
+    asked = (started.requested_by, started.trigger_type, started.trigger_name, started.experiment)
+    assert asked == ("ada", "Schedule", "nightly", "wide")
+    assert started.data["trigger"]["slot"] == "2026-01-01T02:00Z"
+    assert (started.data["description"], started.revision) == ("after the fix", "digits-abc")
+    assert (started.engine, started.engine_id, started.package_digest) == ("kubeflow", "7d2f", "sha256:" + "b" * 64)
+    assert started.datasets == (DatasetRow("digits", DATASET["uri"], ""),)
+    assert ended.datasets == (DatasetRow("digits", DATASET["uri"], DATASET["digest"]),)
+    assert ended.images == ("sha256:" + "1" * 64,)
+    assert (failed.event, failed.attempt, failed.reason) == ("AttemptFailed", 1, "OutOfMemory")
+
+
+@pytest.mark.servers
+async def test_rows_are_added_and_nothing_else_is_done_to_them(real: MySQLMetadata) -> None:
+    said: list[str] = []
+    await real.record(ALL[:1])
+    event.listen(real._engine.sync_engine, "before_cursor_execute", lambda *args: said.append(args[2].split()[0]))
+    await real.record((*ALL, replace(ALL[0], data={"event": "Forged"})))
+    assert set(said) == {"INSERT"}
+    async with real.reading() as connection:
+        assert {r.event for r in await runs(connection, "team")} == {"Started", "Finished"}
+
+
+@pytest.mark.servers
+async def test_a_database_of_an_earlier_version_keeps_its_rows(real: MySQLMetadata) -> None:
+    """Also where the migration was killed after its first column."""
+    async with real._engine.connect() as connection:
+        await connection.run_sync(lambda c: migrate(c, "0001"))
+        old = {"uid": "old", "sequence": 1, "at": datetime(2026, 1, 1), "namespace": "team", "name": "digits-0"}  # noqa: DTZ001 - as DATETIME keeps it
+        await connection.execute(OLD_ROW, old)
+        await connection.execute(text("ALTER TABLE executions ADD COLUMN requested_by VARCHAR(253)"))
+        await connection.commit()
+    await real.record((RUN,))
+    async with real.reading() as connection:
+        new, kept = await runs(connection, "team")
+    assert (new.requested_by, kept.requested_by, kept.event) == ("ada", "", "Started")
 
 
 @pytest.mark.servers
@@ -181,8 +242,9 @@ async def test_what_a_rollout_decided_when_and_why(real: MySQLMetadata) -> None:
     )
     await real.record(told)
     async with real.reading() as connection:
-        newest, oldest = await decisions_of(connection, "team", "digits")
-        before = await decisions_of(connection, "team", "digits", until=datetime(2026, 1, 1, 12, 4, tzinfo=UTC))
+        newest, oldest = await decisions_of(connection, "team", name="digits")
+        assert await decisions_of(connection, "team", version="digits-1") == (newest, oldest)
+        before = await decisions_of(connection, "team", name="digits", until=datetime(2026, 1, 1, 12, 4, tzinfo=UTC))
     assert (newest.decision, newest.verdict, newest.data["value"]) == ("Aborted", "Fail", "0.31")
     assert oldest.at == datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
     assert before == (oldest,)
@@ -206,7 +268,7 @@ async def test_a_migration_that_was_killed_half_way_is_finished(real: MySQLMetad
     real._migration = None
     await real.record(ALL)
     async with real.reading() as connection:
-        assert await connection.run_sync(current) == "0001"
+        assert await connection.run_sync(current) == "0002"
     assert await keys(real) == {(r.uid, r.sequence) for r in ALL}
 
 

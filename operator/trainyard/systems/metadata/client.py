@@ -58,10 +58,11 @@ class MySQLMetadata:
             raise MetadataUnavailable(f"the database does not answer ({_kind(error)})") from error
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection to a database that has the tables. Raises MetadataUnavailable."""
+    async def reading(self, *, migrated: bool = True) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection, by default to a database that was brought to this version. Raises MetadataUnavailable."""
         try:
-            await self._ready()
+            if migrated:
+                await self._ready()
             async with self._engine.connect() as connection:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:

@@ -1,7 +1,7 @@
 """From the operator's rows to the tables' rows. Pure; called by the client inside its transaction."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -10,9 +10,16 @@ from sqlalchemy import JSON, Integer, String, Table
 from trainyard.systems.metadata.port import Row
 from trainyard.systems.metadata.tables import artifacts, decisions, events, executions
 
-# The row's own word for a column, where it is not the column's name.
+# The row's own word for a column, where it is not the column's name; a dot leads into a part of the row.
 WORDS: Mapping[str, Mapping[str, str]] = {
-    "executions": {"version": "modelVersion"},
+    "executions": {
+        "version": "modelVersion",
+        "requested_by": "requestedBy",
+        "trigger_type": "trigger.type",
+        "trigger_name": "trigger.name",
+        "engine_id": "engineId",
+        "package_digest": "packageDigest",
+    },
     "artifacts": {},
     "decisions": {"actor": "by"},
 }
@@ -51,19 +58,26 @@ def _values(row: Row) -> Iterable[tuple[Table, dict[str, Any]]]:
     table, kind = TABLES[row.type]
     data = json.loads(json.dumps(dict(row.data), allow_nan=False, default=str))
     fixed = {"uid": row.uid, "sequence": row.sequence, "at": utc(row.at), "namespace": row.namespace, "name": row.name}
-    told = {c.name: data.get(WORDS[table.name].get(c.name, c.name)) for c in table.columns if c.name not in fixed}
+    told = {c.name: _word(data, WORDS[table.name].get(c.name, c.name)) for c in table.columns if c.name not in fixed}
     told["data"] = data
     if kind:
         told["type"] = kind
     if table is decisions:
         told["decision"] = told["decision"] or data.get("event")
     yield table, fixed | {name: _fitting(table, name, value) for name, value in told.items()}
-    if row.type == "version":
+    if row.type in ("run", "version"):
         yield from _inputs(row, data.get("datasets"))
 
 
+def _word(data: Any, word: str) -> Any:
+    """Return what the row says under a word, None where it says nothing."""
+    for part in word.split("."):
+        data = data.get(part) if isinstance(data, Mapping) else None
+    return data
+
+
 def _inputs(row: Row, datasets: Any) -> Iterable[tuple[Table, dict[str, Any]]]:
-    listed = datasets if isinstance(datasets, Sequence) else ()
+    listed = datasets if isinstance(datasets, list) else ()
     for position, one in enumerate(d for d in listed if isinstance(d, Mapping)):
         values = {"type": "INPUT", "dataset": one.get("name"), "uri": one.get("uri"), "digest": one.get("digest")}
         fitting = {name: _fitting(events, name, value) for name, value in values.items()}

@@ -27,7 +27,7 @@ def _key() -> list[Column[Any]]:
     ]
 
 
-# One row when a run starts, one when it ends.
+# One row when a run starts, one for each attempt that failed, one when it ends.
 executions = Table(
     "executions",
     metadata,
@@ -41,8 +41,17 @@ executions = Table(
     Column("version", String(NAME)),
     Column("parameters", JSON(none_as_null=True)),
     Column("data", JSON, nullable=False),
+    Column("requested_by", String(NAME)),
+    Column("trigger_type", String(16)),
+    Column("trigger_name", String(63)),
+    Column("experiment", String(128)),
+    Column("engine", String(16)),
+    Column("engine_id", String(64)),
+    Column("package_digest", String(DIGEST)),
+    Column("images", JSON(none_as_null=True)),
     Index("executions_by_name", "namespace", "name"),
     Index("executions_by_pipeline", "namespace", "pipeline", "at"),
+    Index("executions_by_requester", "namespace", "requested_by", "at"),
     **OPTIONS,
 )
 
@@ -66,7 +75,7 @@ artifacts = Table(
     **OPTIONS,
 )
 
-# The datasets that a version was trained on: position in the row's list, and which bytes.
+# The datasets of a run or a version: position in the row's list, and which bytes (none before they were read).
 events = Table(
     "events",
     metadata,
@@ -96,5 +105,6 @@ decisions = Table(
     Column("message", Text),
     Column("data", JSON, nullable=False),
     Index("decisions_by_name", "namespace", "name", "at"),
+    Index("decisions_by_version", "namespace", "version", "at"),
     **OPTIONS,
 )

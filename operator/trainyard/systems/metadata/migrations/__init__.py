@@ -4,6 +4,7 @@ One process at a time, under an advisory lock. MySQL commits each DDL statement 
 killed half-way is run again from its start: every step of `versions/` must bear that (IF NOT EXISTS).
 """
 
+import logging
 from pathlib import Path
 
 from alembic import command
@@ -13,14 +14,16 @@ from sqlalchemy import Connection, text
 
 LOCK_SECONDS = 60
 
+logging.getLogger("alembic").setLevel(logging.WARNING)  # three lines at every start that tell nothing
 
-def migrate(connection: Connection) -> None:
-    """Upgrade to the newest version; returns when it is there. Raises SQLAlchemyError, TimeoutError for the lock."""
+
+def migrate(connection: Connection, version: str = "head") -> None:
+    """Upgrade to the newest version, or to an earlier one. Raises SQLAlchemyError, TimeoutError for the lock."""
     lock = f"trainyard-migrations-{connection.engine.url.database}"[:64]
     if connection.scalar(text("SELECT GET_LOCK(:lock, :seconds)"), {"lock": lock, "seconds": LOCK_SECONDS}) != 1:
         raise TimeoutError("another process holds the lock of the migrations")
     try:
-        _upgrade(connection)
+        _upgrade(connection, version)
         connection.commit()
     finally:
         connection.scalar(text("SELECT RELEASE_LOCK(:lock)"), {"lock": lock})
@@ -31,8 +34,8 @@ def current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, version: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, version)
