@@ -47,6 +47,7 @@ PLATFORM = Archive(
 )
 ARGO = Archive("github.com/argoproj/argo-workflows/v3", "v3.6.7", "h1:3vT0ygPVtZxSSUaZsCeI+Th/Bm9Cfc2J1FQOGe2iKoM=")
 DESCRIPTORS = places.LOCAL / "go/kubeflow/descriptors.txt"
+SQLITE = places.LOCAL / "go/kubeflow/sqlite3"
 GENERATED = {
     "pipeline_spec.proto": "api/v2alpha1/go/pipelinespec/pipeline_spec.pb.go",
     "kubernetes_executor_config.proto": "kubernetes_platform/go/kubernetesplatform/kubernetes_executor_config.pb.go",
@@ -56,7 +57,8 @@ GENERATED = {
 def recipe(module: str) -> list[str]:
     """Texts that decide what is laid out beside the go.mod of a folder of local/go; empty where nothing is."""
     made_by = [Path(__file__).read_text(), Path(wire.__file__).read_text()]
-    return {"kubeflow": [*made_by, DESCRIPTORS.read_text()], "argo": made_by}.get(module, [])
+    own = [file.read_text() for file in (DESCRIPTORS, *sorted(SQLITE.iterdir()))]
+    return {"kubeflow": [*made_by, *own], "argo": made_by}.get(module, [])
 
 
 def lay_out(module: str, room: Path, unpack: Unpack, run: Run) -> None:
@@ -65,7 +67,8 @@ def lay_out(module: str, room: Path, unpack: Unpack, run: Run) -> None:
 
 
 def kubeflow(room: Path, unpack: Unpack, run: Run) -> None:
-    """Write `api` and `kubernetes_platform`: the published modules with their code generated anew."""
+    """Write `api` and `kubernetes_platform`: the published modules with their code generated anew; and `sqlite3`."""
+    shutil.copytree(SQLITE, room / "sqlite3")
     _copy(unpack(API), room / "api")
     _copy(unpack(PLATFORM), room / "kubernetes_platform")
     with tempfile.TemporaryDirectory(dir=room) as folder:

@@ -63,7 +63,7 @@ def test_kubeflows_code_is_generated_from_the_descriptors_after_what_they_import
     room.mkdir()
     sources.lay_out("kubeflow", room, lambda _: published, run)
     assert [(room / target).read_text() for target in sources.GENERATED.values()] == ["new", "new"]
-    assert sorted(entry.name for entry in room.iterdir()) == ["api", "kubernetes_platform"]
+    assert sorted(entry.name for entry in room.iterdir()) == ["api", "kubernetes_platform", "sqlite3"]
     descriptors = [wire.text(value, 1)[0] for number, value in wire.fields(asked[0]) if number == 15]
     assert descriptors == ["s.proto", "pipeline_spec.proto"]
 

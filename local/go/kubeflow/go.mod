@@ -218,6 +218,7 @@ require (
 replace (
 	github.com/kubeflow/pipelines/api => ./api
 	github.com/kubeflow/pipelines/kubernetes_platform => ./kubernetes_platform
+	github.com/mattn/go-sqlite3 => ./sqlite3
 )
 
 exclude github.com/mitchellh/osext v0.0.0-20151018003038-5e2d6d41470f
