@@ -6,7 +6,6 @@ may raise to play a crash right after it. `seed`, `edit`, `remove` and `collect_
 side (users, controllers, kubelets): no hook, no fault.
 """
 
-import copy
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from tests.fakes import merging
+from tests.fakes.merging import copied
 from trainyard.systems.cluster import port
 from trainyard.systems.cluster.port import (
     AlreadyExists,
@@ -141,7 +141,7 @@ class FakeCluster:
 
     def edit(self, ref: Ref, body: Obj, *, status: bool = False) -> Obj:
         """Merge-patch an object, or its status, as somebody else."""
-        return copy.deepcopy(self._patch(ref, body, status, None))
+        return copied(self._patch(ref, body, status, None))
 
     def remove(self, ref: Ref) -> None:
         """Delete an object as somebody else (finalizers hold it, as ever)."""
@@ -149,7 +149,7 @@ class FakeCluster:
 
     def look(self, ref: Ref) -> Obj | None:
         """Return an object without it counting as a read."""
-        return copy.deepcopy(self._objects.get(ref))
+        return copied(self._objects.get(ref))
 
     def all(self, kind: Kind, namespace: str = "", labels: Mapping[str, str] | None = None) -> tuple[Obj, ...]:
         """Return the objects of a kind, sorted by name, without it counting as a read."""
@@ -161,7 +161,7 @@ class FakeCluster:
             and namespace in ("", ref.namespace)
             and wanted <= obj["metadata"].get("labels", {}).items()
         ]
-        return tuple(copy.deepcopy(sorted(found, key=_name_of)))
+        return tuple(copied(obj) for obj in sorted(found, key=_name_of))
 
     def collect_garbage(self) -> None:
         """Do what the garbage collector does in time: delete what has owners and none that exists."""
@@ -173,8 +173,8 @@ class FakeCluster:
     def _write(self, verb: Verb, ref: Ref, body: Obj, act: Callable[[], Stored | None]) -> Obj:
         before = self._version
         with self._faulty(verb, ref.kind):
-            result = copy.deepcopy(act() or {})
-            self._note(Write(verb, ref, copy.deepcopy(body), self._version != before))
+            result = copied(act() or {})
+            self._note(Write(verb, ref, copied(body), self._version != before))
         return result
 
     def _note(self, write: Write) -> None:
@@ -204,7 +204,7 @@ class FakeCluster:
         return self._store_new(ref, obj)
 
     def _store_new(self, ref: Ref, obj: Obj) -> Stored:
-        new = copy.deepcopy(dict(obj))
+        new = copied(dict(obj))
         if ref.kind not in WITHOUT_STATUS:
             new.pop("status", None)
         meta = {k: v for k, v in new["metadata"].items() if k not in SERVER_METADATA and v not in ({}, [])}
@@ -265,7 +265,7 @@ class FakeCluster:
         if live is None:
             return
         _check_identity(live, uid, None)
-        new = copy.deepcopy(live)
+        new = copied(live)
         meta = new["metadata"]
         if propagation == "Foreground" and FOREGROUND not in meta.get("finalizers", ()):
             meta["finalizers"] = [*meta.get("finalizers", ()), FOREGROUND]

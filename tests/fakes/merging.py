@@ -4,17 +4,30 @@ Used by the fake cluster alone. Lists are replaced whole, as they are where one 
 `metadata.ownerReferences` and `metadata.finalizers` merge by item, as on the real server.
 """
 
-import copy
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar, cast
 
 Path = tuple[str, ...]
+Json = TypeVar("Json")
+
+
+def copied(value: Json) -> Json:
+    """Copy an object of the API as its JSON would come back; several times as fast as `copy.deepcopy`."""
+    return cast("Json", _copied(value))
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_copied(inner) for inner in value]
+    return value
 
 
 def merge_patch(target: Any, body: Any) -> Any:
     """RFC 7386: null removes, maps merge, everything else replaces."""
     if not isinstance(body, Mapping):
-        return copy.deepcopy(body)
+        return copied(body)
     merged = dict(target) if isinstance(target, Mapping) else {}
     for key, value in body.items():
         if value is None:
@@ -37,7 +50,7 @@ def leaves(value: Any, path: Path = ()) -> frozenset[Path]:
 
 def applied(live: Mapping[str, Any], body: Mapping[str, Any], given_up: Iterable[Path]) -> dict[str, Any]:
     """Lay an applied body over the live object, after taking out what its manager no longer lists."""
-    result = copy.deepcopy(dict(live))
+    result = copied(dict(live))
     for path in given_up:
         _remove(result, path)
     return dict(_overlay(result, body))
@@ -47,7 +60,7 @@ def _overlay(live: Any, body: Any, path: Path = ()) -> Any:
     if path in {("metadata", "ownerReferences"), ("metadata", "finalizers")}:
         return _join(list(live or ()), body)
     if not isinstance(body, Mapping):
-        return copy.deepcopy(body)
+        return copied(body)
     merged = dict(live) if isinstance(live, Mapping) else {}
     for key, value in body.items():
         merged[key] = _overlay(merged.get(key), value, (*path, key))
@@ -57,7 +70,7 @@ def _overlay(live: Any, body: Any, path: Path = ()) -> Any:
 def _join(live: list[Any], body: Iterable[Any]) -> list[Any]:
     """Replace the items of equal identity (an owner's uid, a finalizer's name), append the others."""
     joined = {_identity(item): item for item in live}
-    joined.update({_identity(item): copy.deepcopy(item) for item in body})
+    joined.update({_identity(item): copied(item) for item in body})
     return list(joined.values())
 
 

@@ -1,51 +1,30 @@
-"""Rollouts on a real API server: its schemas take every object and status, and the audit log counts the writes.
-
-No kubelet and no Gateway run here: the test itself writes the statuses of Deployments and of the route.
-"""
+"""Rollouts on a real API server: its schemas take every object and status, and the audit log counts the writes."""
 
 import itertools
 import json
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
 
 from local import builds
 from local.rig import ApiServerRig
-from tests.fakes.artifacts import FakeArtifacts
-from tests.fakes.metadata import FakeMetadata
-from tests.fakes.prometheus import ScriptedPrometheus
-from tests.golden.rollout.world import CONFIG, PARENTS, TARGET, version
-from tests.rig.tiny_processes import audited
+from tests.golden.rollout.world import PARENTS, version
+from tests.rig.place import OPERATOR, Place, connect
 from tests.unit.rollout.making import pod_template
 from trainyard import naming
-from trainyard.reconciling.cycle import Cycle
-from trainyard.rollout.room import RolloutRoom
-from trainyard.systems.bundle import Systems
-from trainyard.systems.cluster.client import KubernetesCluster
 from trainyard.systems.cluster.port import (
     CONTROLLER_REVISION,
     DEPLOYMENT,
     HTTP_ROUTE,
-    MODEL_VERSION,
-    ROLLOUT,
     SERVICE,
-    Conflict,
-    Kind,
-    Obj,
     Ref,
 )
-from trainyard.systems.cluster.transport import Transport
 
 pytestmark = pytest.mark.rig
-OPERATOR = "operator-rollout"
 CRDS = Path(__file__).parents[2] / "crds"
-STEPS = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 40}, {"pause": {"durationSeconds": 60}}]
 _numbers = itertools.count(1)
 
 
@@ -62,160 +41,6 @@ def rig() -> Iterator[ApiServerRig]:
         yield started
 
 
-async def _connect(kubeconfig: Path) -> tuple[KubernetesCluster, Transport]:
-    configuration = Configuration()
-    await config.load_kube_config(str(kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call] # no types there
-    transport = Transport(ApiClient(configuration))
-    return KubernetesCluster(transport), transport
-
-
-class Place:
-    """One namespace, the operator's room over it, and the hands of everybody else."""
-
-    def __init__(self, rig: ApiServerRig, theirs: KubernetesCluster, ours: KubernetesCluster, namespace: str) -> None:
-        self.rig, self.cluster, self.namespace = rig, theirs, namespace
-        self.now = datetime.now(UTC)  # noqa: TID251 - the API server stamps deletions with the real time
-        self.monotonic = 0.0
-        self.due: float | None = None
-        self.key = Ref(ROLLOUT, namespace, "churn")
-        self.broken: set[str] = set()
-        self.database = FakeMetadata()
-        systems = Systems(ours, {}, FakeArtifacts(), ScriptedPrometheus(), self.database, CONFIG)
-        self.cycle = Cycle(RolloutRoom(lambda: self.monotonic), systems, ours, self._record)
-
-    async def _record(self, rows: Any) -> bool:
-        await self.database.record(rows)
-        return True
-
-    async def add(self, obj: Mapping[str, Any]) -> None:
-        """Create an object in this namespace, with its status."""
-        meta = {**obj["metadata"], "namespace": self.namespace}
-        made = await self.cluster.create({**obj, "metadata": meta})
-        if obj.get("status"):
-            kind = MODEL_VERSION if obj["kind"] == "ModelVersion" else HTTP_ROUTE
-            await self.cluster.patch(self._ref(kind, made), {"status": obj["status"]}, status=True)
-
-    async def rollout(self, name: str = "churn", **spec: Any) -> None:
-        """Create a Rollout as a user."""
-        base = {
-            "model": "churn",
-            "version": {"latest": {}},
-            "target": TARGET,
-            "strategy": {"canary": {"steps": STEPS}},
-            "scaleDownDelaySeconds": 30,
-        }
-        meta = {"name": name, "namespace": self.namespace}
-        await self.cluster.create(
-            {"apiVersion": naming.API_VERSION, "kind": "Rollout", "metadata": meta, "spec": base | spec}
-        )
-
-    async def edit(self, **spec: Any) -> None:
-        """Merge-patch the Rollout's spec."""
-        await self.cluster.patch(self.key, {"spec": spec})
-
-    async def settle(self, seconds: float = 0.0) -> None:
-        """Let everybody act until nobody writes any more, then let time pass in the operator's own rhythm."""
-        end = self.monotonic + seconds
-        await self._quiet()
-        while self.monotonic < end:
-            step = min(self.due or 600.0, end - self.monotonic)
-            self.monotonic += step
-            self.now += timedelta(seconds=step)
-            await self._quiet()
-
-    async def _quiet(self) -> None:
-        for _ in range(60):
-            before = await self._versions()
-            try:
-                outcome = await self.cycle.run(self.key, self.now)
-                self.due = outcome.revisit_after
-            except Conflict:
-                continue
-            await self._deployments()
-            await self._gateway()
-            if before == await self._versions() and not (self.due is not None and self.due < 0.01):
-                return
-        raise AssertionError("it never goes quiet")
-
-    async def _versions(self) -> list[str]:
-        kinds = (ROLLOUT, DEPLOYMENT, SERVICE, HTTP_ROUTE, CONTROLLER_REVISION)
-        objects = [obj for kind in kinds for obj in await self.cluster.list(kind, self.namespace)]
-        return [obj["metadata"]["resourceVersion"] for obj in objects]
-
-    async def _deployments(self) -> None:
-        for obj in await self.cluster.list(DEPLOYMENT, self.namespace):
-            replicas = obj["spec"]["replicas"]
-            name = obj["metadata"]["labels"][naming.LABEL_VERSION]
-            ready = 0 if name in self.broken else replicas
-            status = {
-                "observedGeneration": obj["metadata"]["generation"],
-                "replicas": replicas,
-                "updatedReplicas": replicas,
-                "readyReplicas": ready,
-                "availableReplicas": ready,
-            }
-            if {k: v for k, v in status.items() if v} != {k: v for k, v in obj["status"].items() if v}:
-                await self.cluster.patch(self._ref(DEPLOYMENT, obj), {"status": status}, status=True)
-
-    async def _gateway(self) -> None:
-        for obj in await self.cluster.list(HTTP_ROUTE, self.namespace):
-            generation = obj["metadata"]["generation"]
-            told = obj.get("status", {}).get("parents") or [{"conditions": [{"observedGeneration": 0}]}]
-            if told[0]["conditions"][0]["observedGeneration"] != generation:
-                await self.cluster.patch(self._ref(HTTP_ROUTE, obj), {"status": _accepted(generation)}, status=True)
-
-    def _ref(self, kind: Kind, obj: Obj) -> Ref:
-        return Ref(kind, self.namespace, obj["metadata"]["name"])
-
-    async def object(self) -> Any:
-        """The Rollout as it stands."""
-        return await self.cluster.get(self.key)
-
-    async def condition(self, kind: str) -> tuple[str, str]:
-        """(status, reason) of a condition."""
-        conditions = (await self.object())["status"]["conditions"]
-        return next((c["status"], c["reason"]) for c in conditions if c["type"] == kind)
-
-    async def route(self) -> Any:
-        """The route of the Rollout, None where there is none."""
-        return await self.cluster.get(Ref(HTTP_ROUTE, self.namespace, "churn"))
-
-    async def shares(self) -> dict[str, int]:
-        """Version -> weight in the route."""
-        stored = await self.cluster.list(CONTROLLER_REVISION, self.namespace)
-        names = {s["metadata"]["name"]: s["data"]["version"] for s in stored}
-        backends = (await self.route())["spec"]["rules"][0]["backendRefs"]
-        return {names[b["name"]]: b["weight"] for b in backends}
-
-    def writes(self) -> list[str]:
-        """What the operator wrote in this namespace so far, from the audit log: events are left to `events`."""
-        return [w for w in self._all_writes() if not w.endswith("events")]
-
-    def events(self) -> int:
-        """How many events the operator posted here."""
-        return len([w for w in self._all_writes() if w.endswith("events")])
-
-    def _all_writes(self) -> list[str]:
-        entries = [e["objectRef"] | {"verb": e["verb"]} for e in audited(self.rig, OPERATOR)]
-        mine = [e for e in entries if e.get("namespace") == self.namespace]
-        return [f"{e['verb']} {e['resource']}{'/status' if e.get('subresource') else ''}" for e in mine]
-
-
-def _accepted(generation: int) -> dict[str, Any]:
-    conditions = [
-        {
-            "type": kind,
-            "status": "True",
-            "reason": kind,
-            "message": "",
-            "observedGeneration": generation,
-            "lastTransitionTime": "2026-11-24T06:00:00Z",
-        }
-        for kind in ("Accepted", "ResolvedRefs")
-    ]
-    return {"parents": [{"parentRef": PARENTS[0], "controllerName": "test.example/gateway", "conditions": conditions}]}
-
-
 @pytest.fixture
 def namespace(rig: ApiServerRig) -> str:
     name = f"rollout{next(_numbers)}"
@@ -226,8 +51,8 @@ def namespace(rig: ApiServerRig) -> str:
 
 @pytest.fixture
 async def place(rig: ApiServerRig, namespace: str) -> AsyncIterator[Place]:
-    theirs, one = await _connect(rig.kubeconfig)
-    ours, other = await _connect(rig.kubeconfig_for(OPERATOR, ("system:masters",)))
+    theirs, one = await connect(rig.kubeconfig)
+    ours, other = await connect(rig.kubeconfig_for(OPERATOR, ("system:masters",)))
     yield Place(rig, theirs, ours, namespace)
     await one.close()
     await other.close()

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.golden.rollout import test_histories as stories
+from tests.golden.rollout import stories
+from tests.golden.rollout import stories_of_trouble as trouble
 from tests.golden.rollout.world import World
 
 # Each with another kind of writes; the first in every check.
@@ -19,9 +20,9 @@ CUT = (
             stories.aborted_and_retried,
             stories.superseded,
             stories.failed_and_aborted,
-            stories.canary_dies,
-            stories.deleted_in_flight,
-            stories.orphaned_and_adopted,
+            trouble.canary_dies,
+            trouble.deleted_in_flight,
+            trouble.orphaned_and_adopted,
         )
     ),
 )

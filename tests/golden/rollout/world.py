@@ -14,6 +14,7 @@ from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.cluster import FakeCluster, Write
 from tests.fakes.metadata import FakeMetadata
 from tests.fakes.prometheus import ScriptedPrometheus, vector
+from tests.golden.rollout import telling
 from trainyard import naming
 from trainyard.reconciling.cycle import Cycle
 from trainyard.reconciling.plan import Record
@@ -293,7 +294,7 @@ class World:
         return 0
 
     def _tell(self, write: Write) -> None:
-        told = _TELLERS.get(write.ref.kind, _other)(self, write)
+        told = telling.line(self, write)
         if told:
             self.lines.append(f"{self._clock()} {told}")
 
@@ -310,27 +311,7 @@ class World:
 
     def finale(self) -> str:
         """What is left: conditions, history, rows."""
-        obj = self.cluster.look(KEY)
-        if obj is None:
-            return "the Rollout is gone"
-        status = obj.get("status", {})
-        told = [
-            f"{c['type']}={c['status']} {c['reason']}" for c in status.get("conditions", ()) if c["type"] != "Recorded"
-        ]
-        entries = [
-            f"{self.version_of(e['revision'])} {e['outcome']}: {self.plain(e.get('message', ''))}"
-            for e in status.get("history", ())
-        ]
-        rows = [f"{row.data['decision']} {row.data['version']}" for row in self.database.of(obj["metadata"]["uid"])]
-        return "\n".join(
-            [
-                f"route     {_text(self.shares())}",
-                f"waits for {self.plain(status.get('waitingFor', '-'))}",
-                *(f"          {line}" for line in told),
-                *(f"history   {line}" for line in entries),
-                f"rows      {', '.join(rows)}",
-            ]
-        )
+        return telling.finale(self, self.cluster.look(KEY))
 
     def outcome(self) -> list[str]:
         """How revisions ended, oldest first."""
@@ -387,62 +368,3 @@ def _condition(kind: str, status: bool) -> dict[str, Any]:
 
 def _ref(kind: port.Kind, obj: Obj) -> Ref:
     return Ref(kind, obj["metadata"]["namespace"], obj["metadata"]["name"])
-
-
-def _text(shares: Mapping[str, int]) -> str:
-    return " / ".join(f"{name} {weight}" for name, weight in shares.items()) or "-"
-
-
-def _told_rollout(w: World, write: Write) -> str:
-    if write.verb != "status":
-        return f"rollout   {', '.join(sorted(write.body['metadata']))}"
-    status = w.status()
-    roles = [(role, status[role]) for role in ("stable", "canary") if status.get(role)]
-    parts = [f"{role} {w.version_of(revision['revision'])}" for role, revision in roles]
-    if status.get("canary"):
-        parts.append(
-            f"weight {status.get('weight', 0)} (routed {status.get('routedWeight')}) step {status.get('step')}"
-        )
-    if status.get("ending"):
-        parts.append(f"ending {status['ending']['outcome']}")
-    if status.get("countedSeconds"):
-        parts.append(f"counted {status['countedSeconds']} s")
-    failures = [f"{m['name']} {m['verdict']} {m['failures']}" for m in status.get("metrics", ()) if m.get("failures")]
-    return "status    " + ", ".join(parts + failures)
-
-
-def _told_route(w: World, write: Write) -> str:
-    return "route     deleted" if write.verb == "delete" else f"route     {_text(w.shares())}"
-
-
-def _told_deployment(w: World, write: Write) -> str:
-    revision = write.ref.name.rpartition("-")[2]
-    if write.verb == "delete":
-        return f"pods      {w.version_of(revision)} deleted"
-    owned = "" if write.body["metadata"].get("ownerReferences") else ", nobody's"
-    return f"pods      {w.version_of(revision)} x{write.body['spec']['replicas']}{owned}"
-
-
-def _told_revision(w: World, write: Write) -> str:
-    revision = write.ref.name.rpartition("-")[2]
-    if write.verb == "patch":
-        outcome = write.body["metadata"]["annotations"][naming.ANNOTATION_OUTCOME]
-        return f"revision  {w.version_of(revision)} is marked {outcome or 'as fresh'}"
-    return ""
-
-
-def _told_event(w: World, write: Write) -> str:
-    return f"event     {write.body['reason']}: {w.plain(write.body['message'])}"
-
-
-def _other(w: World, write: Write) -> str:
-    return ""
-
-
-_TELLERS: dict[port.Kind, Callable[[World, Write], str]] = {
-    port.ROLLOUT: _told_rollout,
-    port.HTTP_ROUTE: _told_route,
-    port.DEPLOYMENT: _told_deployment,
-    port.CONTROLLER_REVISION: _told_revision,
-    port.EVENT: _told_event,
-}

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.golden.rollout.world import CONFIG, TARGET
+from tests.golden.rollout.world import CONFIG, TARGET, World
 from tests.golden.rollout.world import rollout as manifest
 from trainyard import naming
 from trainyard.resources.rollout import RevisionStatus, Rollout, RolloutStatus, Serving
@@ -55,3 +55,14 @@ def situation(
     observed = Observed({"metadata": {"generation": 1}}, made, "", CONFIG, 100.0, **seen)
     now = NOW + later
     return Situation(observed, made, told, now, advanced(made, told, observed, now))
+
+
+def told(w: World, kind: str) -> tuple[str, str]:
+    """Status and reason of a condition."""
+    found = w.condition(kind)
+    return found["status"], found["reason"]
+
+
+def events(w: World) -> list[str]:
+    """The reasons of the events so far."""
+    return [line.split("event     ")[1].split(":")[0] for line in w.lines if " event " in line]
