@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,29 +59,54 @@ def say(text: str) -> None:
     print(f"\n>> {text}", flush=True)
 
 
-def run(tally: Tally, part: str, command: Sequence[str], *, env: dict[str, str] | None = None) -> bool:
-    """Run one part in the foreground, its output shown as it comes, and note how it ended."""
-    say(part)
+@dataclass(frozen=True)
+class Ended:
+    """A part that has run: its time in seconds, its exit status, and what it printed."""
+
+    part: str
+    seconds: float
+    code: int
+    output: str
+
+
+def environment() -> dict[str, str]:
+    """Return what every part runs with: compiled Python is kept beside the tree, or each process compiles all of it."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(ROOT / "build/pycache")}
+
+
+def execute(part: str, command: Sequence[str], *, show: bool) -> Ended:
+    """Run one part to its end; `show` prints its output as it comes."""
     start = time.monotonic()
     lines: list[str] = []
     with subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL, text=True, errors="replace",
     ) as process:  # fmt: skip
         assert process.stdout is not None
         for line in process.stdout:
-            print(line, end="", flush=True)
+            if show:
+                print(line, end="", flush=True)
             lines.append(line)
-    output = "".join(lines)
-    before = tally.failed
-    tally.count(output)
-    ok = process.returncode == 0
-    if not ok and tally.failed == before:
+    return Ended(part, time.monotonic() - start, process.returncode, "".join(lines))
+
+
+def note(tally: Tally, ended: Ended) -> None:
+    """Count a part: its tests, or itself where it is none of pytest's."""
+    before = tally.passed, tally.failed
+    tally.count(ended.output)
+    ok = ended.code == 0
+    if not ok and tally.failed == before[1]:
         tally.failed += 1
-    elif ok and "pytest" not in command:
+    elif ok and tally.passed == before[0]:
         tally.passed += 1
-    tally.add(part, time.monotonic() - start, ok)
-    return ok
+    tally.add(ended.part, ended.seconds, ok)
+
+
+def run(tally: Tally, part: str, command: Sequence[str]) -> None:
+    """Run one part in the foreground, its output shown as it comes, and note how it ended."""
+    say(part)
+    note(tally, execute(part, command, show=True))
 
 
 def pytest(*arguments: str) -> list[str]:
@@ -88,19 +114,31 @@ def pytest(*arguments: str) -> list[str]:
     return [PY, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
 
 
-def two(*arguments: str) -> list[str]:
-    """Return a pytest command that shares the files among two processes."""
-    return pytest("-n", "2", "--dist", "loadfile", *arguments)
+def two(dist: str, *arguments: str) -> list[str]:
+    """Return a pytest command for two processes that share the tests (worksteal) or the files (loadfile)."""
+    return pytest("-n", "2", "--dist", dist, *arguments)
+
+
+# What looks at the tree without running it. They take turns beside the tests.
+LOOKS = {
+    "format": [str(BIN / "ruff"), "format", "--check", "-q", "."],
+    "lint": [str(BIN / "ruff"), "check", "-q", "."],
+    "CRDs equal the models": [PY, "-m", "trainyard.resources.crd", "--check"],
+    "import rules": [str(BIN / "lint-imports"), "--no-cache"],
+    "types": [str(BIN / "mypy")],
+}
 
 
 def check(tally: Tally) -> None:
     """Run what takes seconds."""
-    run(tally, "format", [str(BIN / "ruff"), "format", "--check", "-q", "."])
-    run(tally, "lint", [str(BIN / "ruff"), "check", "-q", "."])
-    run(tally, "types", [str(BIN / "mypy")])
-    run(tally, "import rules", [str(BIN / "lint-imports"), "--no-cache"])
-    run(tally, "CRDs equal the models", [PY, "-m", "trainyard.resources.crd", "--check"])
-    run(tally, "fast tests", two("-m", FAST, "tests"))
+    with ThreadPoolExecutor(1) as beside:
+        looks = [beside.submit(execute, part, command, show=False) for part, command in LOOKS.items()]
+        run(tally, "fast tests", two("worksteal", "-m", FAST, "tests"))
+        for look in looks:
+            ended = look.result()
+            say(ended.part)
+            print(ended.output, end="", flush=True)
+            note(tally, ended)
 
 
 def begin_cluster() -> tuple[subprocess.Popen[bytes], Path]:
@@ -138,7 +176,7 @@ def test(tally: Tally) -> None:
     begun = begin_cluster()
     try:
         check(tally)
-        run(tally, "API server and real servers", two("-m", "(rig or servers) and not soak", "tests"))
+        run(tally, "API server and real servers", two("loadfile", "-m", "(rig or servers) and not soak", "tests"))
         if cluster(tally, begun):
             run(
                 tally,
@@ -159,7 +197,7 @@ def end_cluster(tally: Tally, begun: tuple[subprocess.Popen[bytes], Path]) -> No
 def soak(tally: Tally) -> None:
     """Run the exhaustive forms, and write what came out to docs/soak.md."""
     begun = begin_cluster()
-    run(tally, "soak beside the cluster", two("-m", "soak and not cluster", "tests"))
+    run(tally, "soak beside the cluster", two("worksteal", "-m", "soak and not cluster", "tests"))
     if cluster(tally, begun):
         run(tally, "soak on the cluster", pytest("-m", "soak and cluster", "tests/scenarios", "tests/local"))
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout

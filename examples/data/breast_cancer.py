@@ -15,25 +15,31 @@ import argparse
 import csv
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
-
-from sklearn.datasets import load_breast_cancer
+from typing import Any
 
 LABEL = "label"
 # How much larger a new device draws: lengths by this factor, areas by its square.
 NEW_DEVICE_SCALE = 2.5
 
 
+@cache
+def _bunch() -> Any:
+    from sklearn.datasets import load_breast_cancer  # seconds, and not everybody who imports this file needs it
+
+    return load_breast_cancer()
+
+
 def columns() -> list[str]:
     """Return the features' names in the order of the file."""
-    return [str(name).replace(" ", "_") for name in load_breast_cancer().feature_names]
+    return [str(name).replace(" ", "_") for name in _bunch().feature_names]
 
 
 def rows() -> tuple[list[list[float]], list[int]]:
     """Return features and labels."""
-    bunch = load_breast_cancer()
-    return bunch.data.tolist(), bunch.target.tolist()
+    return _bunch().data.tolist(), _bunch().target.tolist()
 
 
 def write_csv(path: Path) -> int:
@@ -64,14 +70,14 @@ def requests(count: int, drift: float, seed: int) -> Iterator[dict[str, list[lis
         yield {"instances": [from_new_device(row) if index in drifted else row]}
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Write what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("path", type=Path)
     parser.add_argument("--requests", type=int, default=0, help="write this many request bodies, not the data set")
     parser.add_argument("--drift", type=float, default=0.05, help="share of them from new devices (0 to 1)")
     parser.add_argument("--seed", type=int, default=1)
-    wanted = parser.parse_args()
+    wanted = parser.parse_args(arguments)
     if wanted.requests:
         bodies = requests(wanted.requests, wanted.drift, wanted.seed)
         wanted.path.write_text("".join(json.dumps(body) + "\n" for body in bodies))

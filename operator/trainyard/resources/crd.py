@@ -5,7 +5,9 @@ Called by `make generate`, `make verify`, the commit hook and the tests.
 """
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -220,14 +222,19 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def rendered() -> dict[Path, str]:
-    """Return what belongs into each generated file."""
-    texts = {
+@cache
+def _texts() -> Mapping[str, str]:
+    """Return file name -> text; to write YAML takes half a second a kind, so it is done once."""
+    return {
         f"{GROUP}_{kind.plural}.yaml": "# Made by `make generate` from operator/trainyard/resources: edit the models.\n"
         + yaml.dump(manifest(kind), Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
         for kind in KINDS
     }
-    return {ROOT / folder / name: text for folder in FOLDERS for name, text in texts.items()}
+
+
+def rendered() -> dict[Path, str]:
+    """Return what belongs into each generated file."""
+    return {ROOT / folder / name: text for folder in FOLDERS for name, text in _texts().items()}
 
 
 def stale() -> list[Path]:

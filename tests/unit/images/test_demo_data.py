@@ -2,27 +2,19 @@
 
 import csv
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from examples.data.breast_cancer import main as make
 from images.trainer.trainer import table
-
-ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "examples/data/breast_cancer.py"
-
-
-def make(*arguments: str) -> None:
-    subprocess.run([sys.executable, str(SCRIPT), *arguments], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> table.Table:
     path = tmp_path_factory.mktemp("data") / "data.csv"
-    make(str(path))
+    make([str(path)])
     with path.open() as stream:
         assert next(csv.reader(stream))[-1] == "label"
     return table.read([path], "label")
@@ -35,7 +27,7 @@ def test_the_data_set_is_whole(dataset: table.Table) -> None:
 
 def test_a_share_of_the_load_lies_outside_of_what_was_trained_on(dataset: table.Table, tmp_path: Path) -> None:
     def outside(drift: str) -> int:
-        make(str(tmp_path / "requests.jsonl"), "--requests", "1000", "--drift", drift)
+        make([str(tmp_path / "requests.jsonl"), "--requests", "1000", "--drift", drift])
         bodies = [json.loads(line) for line in (tmp_path / "requests.jsonl").read_text().splitlines()]
         rows = np.array([row for body in bodies for row in body["instances"]], dtype=np.float32)
         low, high = dataset.features.min(axis=0), dataset.features.max(axis=0)

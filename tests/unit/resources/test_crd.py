@@ -1,6 +1,5 @@
 """The generated files equal the models, and what every CRD of ours has in common."""
 
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,11 +53,6 @@ def test_check_tells_and_generate_mends(tmp_path: Any, monkeypatch: pytest.Monke
     edited = tmp_path / "crds/trainyard.dev_rollouts.yaml"
     edited.write_text(edited.read_text().replace("maximum: 100", "maximum: 101"))
     assert run("--check") == 1
-
-
-def test_check_runs_as_a_program() -> None:
-    done = subprocess.run([sys.executable, "-m", "trainyard.resources.crd", "--check"], check=False, timeout=60)
-    assert done.returncode == 0
 
 
 @each_kind
