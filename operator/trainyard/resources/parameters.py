@@ -35,7 +35,7 @@ def mismatch(kind: str, value: Any) -> str:
 
 def missing_default(parameters: Iterable[Parameter]) -> tuple[str, ...]:
     """Return the names of the parameters that a run must give."""
-    return tuple(p.name for p in parameters if p.default is None)
+    return tuple(p.name for p in parameters if p.required)
 
 
 def _named(value: Any) -> str:

@@ -131,6 +131,11 @@ class Parameter(Model):
     default: AnyJson = Field(default=None, description="Its value where a run gives none; without it a run must.")
     description: Text = Field(default="", description="A sentence for people.")
 
+    @property
+    def required(self) -> bool:
+        """Whether a run has to give it."""
+        return self.default is None
+
 
 class Dataset(Model):
     """Data that the training reads."""

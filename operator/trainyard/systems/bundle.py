@@ -11,12 +11,37 @@ from trainyard.systems.prometheus.port import Prometheus
 
 
 @dataclass(frozen=True)
+class KubeflowConfig:
+    """A Kubeflow Pipelines server.
+
+    url: its REST API. namespace: where its Workflows run in a single-tenant installation; namespaces: those of ours
+    that may use it then (every run has its one shared service account). multi_user: runs live in their own
+    namespace, and Kubeflow itself says who may. token_file: a projected token, "" for none.
+    """
+
+    url: str
+    namespace: str = "kubeflow"
+    namespaces: tuple[str, ...] = ()
+    multi_user: bool = False
+    token_file: str = ""
+
+    def workflows_of(self, namespace: str) -> str:
+        """Return the namespace in which the pods of a namespace's runs live."""
+        return namespace if self.multi_user else self.namespace
+
+    def serves(self, namespace: str) -> bool:
+        """Whether a namespace may use it."""
+        return self.multi_user or namespace in self.namespaces
+
+
+@dataclass(frozen=True)
 class Config:
     """What the operator's configuration says to the rooms (from `settings`, never from a tenant's object).
 
     courier_image: the image that publishes and fetches (the operator's own). server_images: the stock model
     server per runtime. bucket: where artifacts go. store_endpoint: the S3 endpoint as pods see it, "" for AWS.
     store_region. scrape_interval_seconds: Prometheus' own. custom_queries: whether Rollouts may bring PromQL.
+    kubeflow: None where there is none.
     """
 
     courier_image: str
@@ -27,11 +52,12 @@ class Config:
     image_pull_policy: str = "IfNotPresent"
     scrape_interval_seconds: int = 15
     custom_queries: bool = False
+    kubeflow: KubeflowConfig | None = None
 
 
 @dataclass(frozen=True)
 class Systems:
-    """One port per outside system. `engines` is keyed by the engine's branch name in the API (job)."""
+    """One port per outside system. `engines` is keyed by the engine's branch name in the API (job, kubeflow)."""
 
     cluster: Cluster
     engines: Mapping[str, Engine]
@@ -39,3 +65,9 @@ class Systems:
     prometheus: Prometheus
     metadata: Metadata
     config: Config
+
+    def offers(self, engine: str, namespace: str) -> bool:
+        """Whether this operator has the engine, and the namespace may use it."""
+        if engine == "kubeflow" and not (self.config.kubeflow and self.config.kubeflow.serves(namespace)):
+            return False
+        return engine in self.engines

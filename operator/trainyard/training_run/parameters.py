@@ -8,15 +8,19 @@ from trainyard.resources.training_pipeline import Parameter
 
 
 def complete(declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every declared parameter with the run's value, or its default. Check with `problem` first."""
-    return {p.name: given.get(p.name, p.default) for p in declared}
+    """Return every declared parameter with the run's value, or its default. Check with `problem` first.
+
+    An optional one without either is not passed at all.
+    """
+    values = {p.name: given.get(p.name, p.default) for p in declared}
+    return {p.name: values[p.name] for p in declared if p.required or values[p.name] is not None}
 
 
 def problem(declared: Sequence[Parameter], given: Mapping[str, Any]) -> str:
     """Return the sentence that says what is wrong with the given values, "" where nothing is."""
     names = {p.name for p in declared}
     unknown = [f"{name} is not a parameter of the pipeline" for name in sorted(given) if name not in names]
-    missing = [f"{p.name} has no default and no value" for p in declared if p.name not in given and p.default is None]
+    missing = [f"{p.name} has no default and no value" for p in declared if p.name not in given and p.required]
     mistyped = [
         f"{p.name} is {_article(found)}, not {_article(p.type)}"
         for p in declared

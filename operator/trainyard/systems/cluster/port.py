@@ -41,17 +41,19 @@ DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 SERVICE = Kind("", "v1", "Service", "services")
 POD = Kind("", "v1", "Pod", "pods")
 SECRET = Kind("", "v1", "Secret", "secrets")
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
 EVENT = Kind("", "v1", "Event", "events")
 VOLUME_CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 JOB = Kind("batch", "v1", "Job", "jobs")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
+WORKFLOW = Kind("argoproj.io", "v1alpha1", "Workflow", "workflows")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
 
 KINDS: Mapping[tuple[str, str], Kind] = {
     (k.api_version, k.kind): k
     for k in (
         TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT, CONTROLLER_REVISION, DEPLOYMENT, SERVICE, POD, SECRET,
-        EVENT, VOLUME_CLAIM, JOB, HTTP_ROUTE, LEASE,
+        EVENT, VOLUME_CLAIM, JOB, HTTP_ROUTE, LEASE, CONFIG_MAP, WORKFLOW,
     )
 }  # fmt: skip
 
