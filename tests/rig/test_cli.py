@@ -27,6 +27,7 @@ PIPELINE = {
     "spec": {
         "model": "churn",
         "engine": {"job": {"template": {"image": "trainer"}}},
+        "triggers": {"schedules": [{"name": "nightly", "cron": "0 2 * * *", "timeZone": "Europe/Berlin"}]},
         "parameters": [
             {"name": "epochs", "type": "Integer", "default": 3},
             {"name": "layers", "type": "List", "default": [8]},
@@ -77,11 +78,12 @@ class Person:
         """Return the command line; the flags stand where kubectl's users put them."""
         return [sys.executable, "-m", "trainyard.cli", *arguments, "-n", self.namespace]
 
-    def trainyard(self, *arguments: str) -> Done:
+    def trainyard(self, *arguments: str, stdin: str | None = None, **environment: str) -> Done:
         """Run the command to its end."""
         done = subprocess.run(
-            self.command(*arguments), env=self.environment, text=True, capture_output=True, check=False, timeout=90
-        )
+            self.command(*arguments), env={**self.environment, **environment}, text=True, capture_output=True,
+            check=False, timeout=90, input=stdin,
+        )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 
     def kubectl(self, *arguments: str, stdin: Any = None) -> str:
@@ -151,10 +153,31 @@ def test_run_creates_a_typed_one_off(person: Person) -> None:
     run = person.get("trainingrun", name)
     assert run["spec"]["parameters"] == {"epochs": 9, "layers": [16, 8]}
     assert run["spec"]["trigger"]["type"] == "OneOff"
-    assert run["spec"]["trigger"]["name"]
+    assert run["spec"]["trigger"]["name"] == run["spec"]["requestedBy"] == "admin"
     assert run["spec"]["description"] == "by hand"
     again = person.trainyard("run", "churn", "-o", "json")
     assert json.loads(again.out)["metadata"]["name"] != name
+
+
+def test_parameters_from_a_file_and_from_stdin(person: Person, tmp_path: Path) -> None:
+    file = tmp_path / "wide.yaml"
+    file.write_text("epochs: 9\nlayers: [64, 32]\n")
+    first = person.trainyard("run", "churn", "--params-file", str(file), "--param", "epochs=7", "-o", "name")
+    assert first.status == 0, first.err
+    assert first.out.startswith("trainingrun.trainyard.dev/churn-")
+    run = json.loads(person.kubectl("get", first.out.strip(), "-o", "json"))
+    assert run["spec"]["parameters"] == {"epochs": 7, "layers": [64, 32]}
+    second = person.trainyard("run", "churn", "--params-file", "-", "-o", "json", stdin='{"epochs": 2}')
+    assert json.loads(second.out)["spec"]["parameters"] == {"epochs": 2}
+    for text, sentence in (
+        ("epochs: 2026-01-01", "epochs: the file has String, not Integer."),
+        ("{", "- is neither YAML nor JSON (line 2)."),
+        ("[1]", "- must be a mapping of parameter names to values."),
+    ):
+        wrong = person.trainyard("run", "churn", "--params-file", "-", stdin=text + "\n")
+        assert (wrong.status, wrong.err.strip()) == (2, sentence)
+    missing = person.trainyard("run", "churn", "--params-file", str(tmp_path / "no.yaml"))
+    assert (missing.status, missing.err.strip()) == (2, f"--params-file {tmp_path}/no.yaml: No such file or directory.")
 
 
 @pytest.mark.parametrize(
@@ -176,6 +199,9 @@ def test_what_is_not_there(person: Person) -> None:
     for arguments, kind in (
         (["run", "nope"], "TrainingPipeline"),
         (["cancel", "nope"], "TrainingRun"),
+        (["run", "show", "nope"], "TrainingRun"),
+        (["logs", "nope", "-f"], "TrainingRun"),
+        (["pipeline", "show", "nope"], "TrainingPipeline"),
         (["promote", "nope"], "Rollout"),
     ):
         done = person.trainyard(*arguments)
@@ -188,7 +214,10 @@ def test_usage_is_2(person: Person) -> None:
     assert person.trainyard("runs", "--context", "nowhere").status == 2
 
 
-@pytest.mark.parametrize(("succeeded", "reason", "status"), [("True", "Succeeded", 0), ("False", "OutOfMemory", 1)])
+@pytest.mark.parametrize(
+    ("succeeded", "reason", "status"),
+    [("True", "Succeeded", 0), ("False", "OutOfMemory", 3), ("False", "Cancelled", 4), ("False", "TimedOut", 5)],
+)
 def test_wait_ends_as_the_run_does(person: Person, succeeded: str, reason: str, status: int) -> None:
     ending = _after(
         len(person.runs()), person, lambda name: person.say("trainingrun", name, _succeeded(succeeded, reason, "so"))
@@ -201,7 +230,7 @@ def test_wait_ends_as_the_run_does(person: Person, succeeded: str, reason: str, 
 
 def test_wait_has_a_timeout(person: Person) -> None:
     done = person.trainyard("run", "churn", "--wait", "--timeout", "1")
-    assert done.status == 1
+    assert done.status == 124
     assert "has not ended within 1 s; watch it with `trainyard watch churn-" in done.err
 
 
@@ -236,11 +265,99 @@ def test_cancel_once_and_only_while_it_runs(person: Person) -> None:
 def test_lists(person: Person) -> None:
     person.trainyard("run", "churn")
     told = person.trainyard("runs", "--pipeline", "churn")
-    assert told.out.splitlines()[0].split()[:3] == ["NAME", "PIPELINE", "SUCCEEDED"]
+    assert told.out.splitlines()[0].split()[:3] == ["NAME", "PIPELINE", "STATE"]
     assert len(told.out.splitlines()) == len(person.runs()) + 1
     assert len(json.loads(person.trainyard("runs", "-o", "json").out)) == len(person.runs())
     none = person.trainyard("versions")
-    assert (none.status, none.out, none.err.strip()) == (0, "", "None here.")
+    assert (none.status, none.out, none.err.strip()) == (0, "", "No ModelVersion in namespace 'ada'.")
+
+
+def test_runs_are_filtered_and_limited(person: Person) -> None:
+    names = [person.trainyard("run", "churn").out.strip() for _ in range(2)]
+    person.say("trainingrun", names[0], _succeeded("False", "TimedOut"))
+    found = person.trainyard("runs", "--state", "timedout", "--model", "churn", "--since", "1h", "-o", "name").out
+    assert f"trainingrun.trainyard.dev/{names[0]}" in found.split()
+    assert names[1] not in found
+    cut = person.trainyard("runs", "--limit", "1")
+    assert len(cut.out.splitlines()) == 2
+    assert cut.err.strip() == f"1 of {len(person.runs())} runs; --limit 0 shows all."
+    none = person.trainyard("runs", "--trigger", "nightly")
+    assert none.err.startswith(f"None of the {len(person.runs())} TrainingRuns in namespace 'ada' is meant. States: ")
+    wrong = person.trainyard("runs", "--since", "yesterday")
+    assert (wrong.status, wrong.err.split(":")[0]) == (2, "--since yesterday")
+
+
+def test_run_show_tells_who_and_why(person: Person) -> None:
+    name = person.trainyard("run", "churn", "--experiment", "wide", "--description", "after the fix").out.strip()
+    told = person.trainyard("run", "show", name).out
+    assert "requested by  admin" in told
+    assert "experiment    wide" in told
+    assert json.loads(person.trainyard("run", "show", name, "-o", "json").out)["metadata"]["name"] == name
+
+
+def test_pipelines_and_their_next_slot(person: Person) -> None:
+    slot = {"name": "nightly", "next": "2999-01-02T01:00Z", "lastSlot": "2026-03-01T01:00Z"}
+    person.say("trainingpipeline", "churn", {"schedules": [slot]})
+    assert person.trainyard("pipelines", "-o", "name").out == "trainingpipeline.trainyard.dev/churn\n"
+    assert person.trainyard("pipelines").out.splitlines()[0].split()[:3] == ["NAME", "MODEL", "ENGINE"]
+    shown = person.trainyard("pipeline", "show", "churn").out
+    assert "0 2 * * * Europe/Berlin" in shown
+    assert "2999-01-02T01:00Z (in " in shown
+    none = person.trainyard("pipelines", "--model", "fraud")
+    assert (none.status, none.err.strip()) == (0, "No TrainingPipeline of model 'fraud' in namespace 'ada'.")
+
+
+def test_lineage(person: Person) -> None:
+    digest = "sha256:" + "d" * 64
+    name = person.trainyard("run", "churn").out.strip()
+    data = [{"name": "customers", "uri": "s3://trainyard/data/customers/", "digest": digest}]
+    person.say("trainingrun", name, {"datasets": data, **_succeeded("False", "OutOfMemory")})
+    told = person.trainyard("lineage", "dataset", "customers")
+    assert told.status == 0, told.err
+    assert f"{name}  churn" in told.out
+    assert "From the cluster: what was pruned is in the record (--database)." in told.out
+    answer = json.loads(person.trainyard("lineage", "run", name, "-o", "json").out)
+    assert answer["runs"][0]["requested_by"] == "admin"
+    assert answer["runs"][0]["datasets"][0]["digest"] == digest
+    nothing = person.trainyard("lineage", "model", "fraud")
+    assert (nothing.status, nothing.err.strip()) == (
+        1, "Neither a model nor a ModelVersion 'fraud' is known to the cluster.",
+    )  # fmt: skip
+    away = person.trainyard("lineage", "run", name, TRAINYARD_DATABASE_URL="mysql://who:s3cret@127.0.0.1:9/trainyard")
+    assert (away.status, "does not answer" in away.err, "s3cret" in away.err) == (1, True, False)
+
+
+def test_logs_of_a_run_without_pods(person: Person) -> None:
+    name = person.trainyard("run", "churn").out.strip()
+    early = person.trainyard("logs", name)
+    assert (early.status, early.err.strip()) == (1, f"TrainingRun {name} has written nothing yet: it is pending")
+    assert person.trainyard("logs", name, "--previous", "--attempt", "1").status == 2
+    none = person.trainyard("logs", name, "--previous")
+    assert (none.status, none.err.strip()) == (
+        2, f"TrainingRun {name} has no earlier attempt: it has had one attempt only.",
+    )  # fmt: skip
+
+
+def test_nobody_reads_any_more(person: Person) -> None:
+    """Neither the little that waits in a buffer, nor more than a pipe holds, ends in a traceback."""
+    for arguments in (["runs", "-o", "name"], ["runs", "--limit", "0", "-o", "json"]):
+        line = " ".join(person.command(*arguments))
+        done = subprocess.run(
+            ["bash", "-c", f"{line} | true"], env=person.environment, text=True, capture_output=True, check=False,
+            timeout=90,
+        )  # fmt: skip
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_kubectl_finds_the_plugin(person: Person) -> None:
+    """`kubectl trainyard` runs `kubectl-trainyard` of the path, the entry point of the package."""
+    scripts = str(Path(sys.executable).parent)
+    environment = {**person.environment, "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [person.rig.kubectl, "trainyard", "pipelines", "-n", person.namespace, "-o", "name"], env=environment,
+        text=True, capture_output=True, check=False, timeout=90,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "trainingpipeline.trainyard.dev/churn\n"), done.stderr
 
 
 def test_actions_are_bound_to_what_is_seen_and_confirmed(person: Person) -> None:

@@ -1,6 +1,10 @@
 """The command line's clock: ages in tables, and fresh names for what a person asks for."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
+
+_SPAN = re.compile(r"([0-9]+)([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 def now() -> datetime:
@@ -37,3 +41,20 @@ def spoken(seconds: float | None) -> str:
 def age(stamp: str | None, present: datetime) -> str:
     """Write how long ago something was."""
     return spoken(seconds_between(stamp, None, present))
+
+
+def until(stamp: str | None, present: datetime) -> str:
+    """Write a coming time and how far it is; "" where there is none."""
+    moment = parse(stamp)
+    if moment is None:
+        return ""
+    left = (moment - present).total_seconds()
+    return f"{stamp} (in {spoken(left)})" if left > 0 else f"{stamp} (due)"
+
+
+def since(text: str, present: datetime) -> datetime:
+    """Read the start of a span of time: 90m, 36h, 7d, 2w, a date or a time (UTC). Raises ValueError."""
+    if span := _SPAN.fullmatch(text):
+        return present - timedelta(seconds=int(span[1]) * _UNITS[span[2]])
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from trainyard.cli.options import Where
 from trainyard.cli.problem import USAGE, Problem
 from trainyard.systems.cluster.client import KubernetesCluster
 from trainyard.systems.cluster.port import ClusterError, Forbidden, Kind, NotFound, Obj, Ref, Unavailable
@@ -16,14 +17,6 @@ from trainyard.systems.cluster.transport import Transport
 
 T = TypeVar("T")
 _REVIEW = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
-
-
-class Where(NamedTuple):
-    """What the flags say; None means what the kubeconfig says."""
-
-    namespace: str | None = None
-    context: str | None = None
-    kubeconfig: str | None = None
 
 
 @dataclass(frozen=True)

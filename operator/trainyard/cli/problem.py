@@ -1,7 +1,11 @@
-"""What ends a command: a sentence for stderr and an exit status."""
+"""What ends a command: a sentence for stderr and an exit status (docs/cli.md lists them)."""
 
-FAILED = 1  # what was asked for did not come about
+FAILED = 1  # what was asked for could not be done
 USAGE = 2  # what was asked for makes no sense; nothing was changed
+RUN_FAILED = 3  # the run that was waited for failed
+RUN_CANCELLED = 4  # it was cancelled
+RUN_TIMED_OUT = 5  # it took longer than its pipeline allows
+WAITED_ENOUGH = 124  # --timeout is over and the run goes on; as timeout(1) has it
 INTERRUPTED = 130  # Ctrl-C, as shells have it
 
 

@@ -42,14 +42,15 @@ async def act(connection: Connection, name: str, kind: Kind) -> Mapping[str, Any
     return wanted
 
 
-async def taken_up(connection: Connection, name: str, identity: str, seconds: float = TAKEN_UP_SECONDS) -> bool:
-    """Wait until the operator has handled an action; False where it does not in time."""
+async def taken_up(connection: Connection, name: str, identity: str, seconds: float = TAKEN_UP_SECONDS) -> Obj | None:
+    """Wait until the operator has handled an action and return the Rollout; None where it does not in time."""
     began = time.monotonic()
     while True:
-        if at(await connection.find(ROLLOUT, name), "status.handledAction") == identity:
-            return True
+        found = await connection.find(ROLLOUT, name)
+        if at(found, "status.handledAction") == identity:
+            return found
         if time.monotonic() - began > seconds:
-            return False
+            return None
         await asyncio.sleep(POLL_SECONDS)
 
 

@@ -2,29 +2,35 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
 
 from trainyard import naming
-from trainyard.cli import clock, parameters
+from trainyard.cli import clock, parameters, problem
 from trainyard.cli.connection import Connection
-from trainyard.cli.objects import condition
+from trainyard.cli.objects import condition, reason
 from trainyard.cli.problem import Problem
 from trainyard.resources.training_pipeline import TrainingPipeline
 from trainyard.systems.cluster.port import TRAINING_PIPELINE, TRAINING_RUN, Obj, Ref, Unavailable
 
 POLL_SECONDS = 1.0
+ENDINGS = {
+    "Succeeded": 0,
+    "Cancelled": problem.RUN_CANCELLED,
+    "TimedOut": problem.RUN_TIMED_OUT,
+}
 
 
 @dataclass(frozen=True)
 class Wish:
-    """A one-off run that a person asks for; `arguments` are texts like name=value."""
+    """A one-off run that a person asks for; `arguments` are texts like name=value, `values` come from a file."""
 
     pipeline: str
     arguments: Sequence[str] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     experiment: str = ""
 
@@ -32,7 +38,7 @@ class Wish:
 async def start(connection: Connection, wish: Wish) -> Obj:
     """Check the parameters against the pipeline and create the run. Raises Problem before anything is created."""
     pipeline = _pipeline(await connection.find(TRAINING_PIPELINE, wish.pipeline))
-    values = parameters.read(pipeline.spec.parameters, wish.arguments)
+    values = parameters.read(pipeline.spec.parameters, wish.arguments, wish.values)
     user = (await connection.user()) or "unknown"
     spec: dict[str, Any] = {
         "pipeline": wish.pipeline,
@@ -40,6 +46,7 @@ async def start(connection: Connection, wish: Wish) -> Obj:
         "parameters": values,
         "description": wish.description,
         "experiment": wish.experiment,
+        "requestedBy": user[:256],
     }
     name = naming.run_name(wish.pipeline, "OneOff", user, clock.now().isoformat())
     return await connection.cluster.create(
@@ -56,13 +63,13 @@ async def start(connection: Connection, wish: Wish) -> Obj:
     )
 
 
-async def cancel(connection: Connection, name: str) -> bool:
-    """Ask for a run's end; False where it has ended already."""
+async def cancel(connection: Connection, name: str) -> tuple[Obj, bool]:
+    """Ask for a run's end. Returns the run, and False where it has ended already."""
     run = await connection.find(TRAINING_RUN, name)
     if ended(run):
-        return False
-    await connection.cluster.patch(Ref(TRAINING_RUN, connection.namespace, name), {"spec": {"cancel": True}})
-    return True
+        return run, False
+    ref = Ref(TRAINING_RUN, connection.namespace, name)
+    return await connection.cluster.patch(ref, {"spec": {"cancel": True}}), True
 
 
 async def follow(
@@ -77,7 +84,8 @@ async def follow(
             if ended(run):
                 return run
         if timeout_seconds is not None and time.monotonic() - began >= timeout_seconds:
-            raise Problem(f"TrainingRun {name} has not ended within {timeout_seconds:g} s; {how_to_go_on(name)}")
+            sentence = f"TrainingRun {name} has not ended within {timeout_seconds:g} s; {how_to_go_on(name)}"
+            raise Problem(sentence, problem.WAITED_ENOUGH)
         await asyncio.sleep(POLL_SECONDS)
 
 
@@ -86,9 +94,9 @@ def ended(run: Obj) -> bool:
     return condition(run, "Succeeded").get("status") in ("True", "False")
 
 
-def succeeded(run: Obj) -> bool:
-    """Whether a run ended well."""
-    return condition(run, "Succeeded").get("status") == "True"
+def exit_status(run: Obj) -> int:
+    """Return the exit status that tells how a run ended."""
+    return ENDINGS.get(reason(run, "Succeeded"), problem.RUN_FAILED)
 
 
 def how_to_go_on(name: str) -> str:

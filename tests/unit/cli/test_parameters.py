@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.cli.parameters import read, value
+from trainyard.cli.parameters import from_text, read, value
 from trainyard.cli.problem import USAGE, Problem
 from trainyard.resources.parameters import mismatch
 from trainyard.resources.training_pipeline import Parameter
@@ -77,3 +77,40 @@ def test_numbers_survive_the_way(number: Any) -> None:
     found = value(kind, repr(number))
     assert found == number
     assert mismatch(kind, found) == ""
+
+
+def test_a_file_gives_typed_values_and_an_argument_wins() -> None:
+    values = from_text("epochs: 9\nlayers: [16]\nnote: 2026-01-01\n", "f.yaml")
+    assert values == {"epochs": 9, "layers": [16], "note": "2026-01-01"}  # a date stays text
+    assert read(DECLARED, ["epochs=7"], values) == {"epochs": 7, "layers": [16], "note": "2026-01-01"}
+
+
+def test_everything_wrong_in_a_file_is_told() -> None:
+    with pytest.raises(Problem) as caught:
+        read(DECLARED, ["rate=x"], {"epochs": "9", "epoch": 1, "guard": 1})
+    assert str(caught.value) == (
+        "epochs: the file has String, not Integer; "
+        "epoch is not a parameter of the pipeline (did you mean epochs?); "
+        "guard: the file has Integer, not Boolean; rate: 'x' is not a Double."
+    )
+
+
+def test_a_file_may_give_what_has_no_default() -> None:
+    declared = (Parameter(name="label", type="String"),)
+    assert read(declared, [], {"label": "a"}) == {"label": "a"}
+    assert refusal(declared=declared) == "label has no default: give -p label=…."
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [", "f.yaml is neither YAML nor JSON (line 1)."),
+        ("- a", "f.yaml must be a mapping of parameter names to values."),
+        ("1: a", "f.yaml must be a mapping of parameter names to values."),
+        ("!!python/object/apply:os.system [ls]", "f.yaml is neither YAML nor JSON (line 1)."),
+    ],
+)
+def test_files_that_are_none(text: str, sentence: str) -> None:
+    with pytest.raises(Problem) as caught:
+        from_text(text, "f.yaml")
+    assert (str(caught.value), caught.value.status) == (sentence, USAGE)

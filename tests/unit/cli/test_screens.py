@@ -7,14 +7,14 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from trainyard.cli import listing, rollout_screen, run_screen
+from trainyard.cli import listing, rollout_screen, run_details, run_screen
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
 def drawn(what: RenderableType, **options: Any) -> str:
     file = io.StringIO()
-    Console(file=file, width=160, **options).print(what)
+    Console(**{"file": file, "width": 160, **options}).print(what)
     return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
 
 
@@ -193,7 +193,147 @@ def test_versions_newest_first_with_the_gate_that_judged_them() -> None:
 
 
 def test_runs() -> None:
-    done = run("True", "Succeeded", completionTime="2026-03-01T11:59:30Z", modelVersion="v")
+    done = run("True", "Succeeded", completionTime="2026-03-01T11:59:30Z", modelVersion="v", requestedBy="ada")
     assert drawn(listing.runs([done], NOW)).splitlines()[1].split() == [
-        "churn-0a1b2c3d4e", "churn", "True", "Succeeded", "30s", "v", "OneOff", "2m",
+        "churn-0a1b2c3d4e", "churn", "Succeeded", "30s", "v", "OneOff", "ada", "2m",
+    ]  # fmt: skip
+
+
+def test_narrow_terminals_lose_columns_before_names() -> None:
+    done = run("True", "Succeeded", completionTime="2026-03-01T11:59:30Z", modelVersion="churn-0a1b2c3d4e")
+    for width in (100, 60, 46, 30):
+        text = drawn(listing.runs([done], NOW), width=width)
+        assert max(map(len, text.splitlines())) <= width
+        assert "churn-0a1b2c3d4e" in text
+        assert "Succeeded" in text
+    assert "VERSION" not in drawn(listing.runs([done], NOW), width=60)
+    tiny = drawn(listing.runs([done], NOW), width=18).splitlines()
+    assert max(map(len, tiny)) <= 18  # folded, as a last resort
+
+
+def test_a_run_that_waits_says_for_what() -> None:
+    waiting = run(
+        "Unknown", "Unschedulable", steps=[{"name": "train", "state": "Pending", "message": "no GPU is free"}]
+    )
+    text = drawn(run_screen.screen(waiting, NOW))
+    assert "Unschedulable: exit code 3" in text
+    assert "no GPU is free" in text
+    assert run_screen.change(waiting) == "churn-0a1b2c3d4e: Unschedulable  train=Pending  (exit code 3)"
+
+
+def test_a_run_between_two_attempts() -> None:
+    attempts = [{"attempt": 1, "engineId": "e", "reason": "OutOfMemory", "message": "train: OOMKilled"}]
+    again = run(attempt=1, attempts=attempts, retryTime="2026-03-01T12:00:30Z")
+    text = drawn(run_screen.screen(again, NOW))
+    assert "attempt 1 failed: OutOfMemory: train: OOMKilled" in text
+    assert "attempt 2 starts 2026-03-01T12:00:30Z (in 30s)" in text
+    assert run_screen.change(again).startswith("churn-0a1b2c3d4e: Running  attempt 1")
+
+
+def test_a_run_that_is_not_accepted() -> None:
+    refused = run("Unknown", "NotAccepted")
+    refused["status"]["conditions"].append(
+        {"type": "Accepted", "status": "False", "reason": "PipelineNotFound", "message": "It does not exist."}
+    )
+    assert "PipelineNotFound: It does not exist." in drawn(run_screen.screen(refused, NOW))
+
+
+EVENT = {
+    "type": "Event", "name": "new-data", "eventSource": "minio/data", "eventId": "data/a.csv-17",
+}  # fmt: skip
+DIGEST = "sha256:" + "d" * 64
+RECORDED = {
+    "requestedBy": "system:serviceaccount:shop:loader", "experiment": "wide", "description": "after the fix",
+    "revision": "churn-1111111111", "packageDigest": "sha256:" + "b" * 64, "attempt": 2,
+    "engine": {"kind": "kubeflow", "id": "7d2f", "url": "http://kubeflow/#/runs/7d2f"},
+    "parameters": {"epochs": 30, "note": "as is", "layers": [8, 4]},
+    "datasets": [{"name": "customers", "uri": "s3://trainyard/data/customers/", "digest": DIGEST}],
+    "images": ["sha256:" + "1" * 64], "completionTime": "2026-03-01T11:59:30Z", "modelVersion": "churn-0a1b2c3d4e",
+    "attempts": [
+        {"attempt": 1, "engineId": "6c1e", "reason": "OutOfMemory", "message": "train: OOMKilled",
+         "startTime": "2026-03-01T11:58:00Z", "completionTime": "2026-03-01T11:58:20Z"}
+    ],
+    "outputs": {
+        "artifact": {
+            "uri": "s3://trainyard/ns/churn/x/1/", "digest": DIGEST, "format": "SavedModel", "sizeBytes": 12345,
+        },
+        "metrics": {"auc": "0.9"}, "reports": {"confusion": "s3://trainyard/ns/churn/x/1/report.json"},
+    },
+    "steps": STEPS,
+    "unrecorded": [{}, {}],
+}  # fmt: skip
+
+
+def test_everything_that_is_recorded_of_a_run() -> None:
+    done = run("True", "Succeeded", **RECORDED)
+    done["spec"]["trigger"] = EVENT
+    assert drawn(run_details.details(done, NOW)) == (
+        "TrainingRun churn-0a1b2c3d4e  Succeeded  30s\n"
+        "trigger       Event new-data  data/a.csv-17 of minio/data\n"
+        "requested by  system:serviceaccount:shop:loader\n"
+        "description   after the fix\n"
+        "experiment    wide\n"
+        "pipeline      churn  revision churn-1111111111\n"
+        f"package       sha256:{'b' * 64}\n"
+        "engine        kubeflow  7d2f, attempt 2\n"
+        "look there    http://kubeflow/#/runs/7d2f\n"
+        "images        sha256:111111111111\n"
+        "created       2026-03-01T11:58:00Z (2m ago)\n"
+        "started       2026-03-01T11:59:00Z (1m ago)\n"
+        "ended         2026-03-01T11:59:30Z (30s ago)\n"
+        "\n"
+        "PARAMETER  VALUE\n"
+        "epochs     30\n"
+        "layers     [8, 4]\n"
+        "note       as is\n"
+        "\n"
+        "DATASET    VERSION              URI\n"
+        "customers  sha256:dddddddddddd  s3://trainyard/data/customers/\n"
+        "\n"
+        "ATTEMPT  REASON       TOOK  MESSAGE\n"
+        "1        OutOfMemory  20s   train: OOMKilled\n"
+        "\n"
+        "STEP     STATE      TIME  REASON\n"
+        "train    Succeeded  40s\n"
+        "publish  Running    15s\n"
+        "\n"
+        "model             s3://trainyard/ns/churn/x/1/\n"
+        f"digest            {DIGEST}\n"
+        "size              12,345 bytes of SavedModel\n"
+        "report confusion  s3://trainyard/ns/churn/x/1/report.json\n"
+        "\n"
+        "metrics  auc 0.9\n"
+        "version  churn-0a1b2c3d4e\n"
+        "2 rows wait for the metadata database."
+    )
+
+
+@pytest.mark.parametrize(
+    ("trigger", "told"),
+    [
+        (
+            {"type": "Schedule", "name": "nightly", "slot": "2026-03-01T02:00Z"},
+            "Schedule nightly  for 2026-03-01T02:00Z",
+        ),
+        ({"type": "Change", "inputsDigest": DIGEST}, "Change  to inputs sha256:dddddddddddd"),
+        ({"type": "OneOff", "name": "ada"}, "OneOff"),
+    ],
+)
+def test_why_a_run_is_there(trigger: dict[str, str], told: str) -> None:
+    one = run()
+    one["spec"]["trigger"] = trigger
+    lines = drawn(run_details.details(one, NOW)).splitlines()
+    assert [line.removeprefix("trigger").strip() for line in lines if line.startswith("trigger")] == [told]
+
+
+def test_a_run_that_is_not_recorded_says_so() -> None:
+    lost = run("True", "Succeeded")
+    lost["status"]["conditions"].append({"type": "Recorded", "status": "False", "reason": "DatabaseAway"})
+    assert drawn(run_details.details(lost, NOW)).endswith("Not recorded: DatabaseAway")
+
+
+def test_details_of_a_new_run() -> None:
+    new = {"metadata": {"name": "churn-1"}, "spec": {"pipeline": "churn", "parameters": {"epochs": 1}}}
+    assert drawn(run_details.details(new, NOW)).splitlines() == [
+        "TrainingRun churn-1  Pending", "trigger   OneOff", "pipeline  churn", "", "PARAMETER  VALUE", "epochs     1",
     ]  # fmt: skip

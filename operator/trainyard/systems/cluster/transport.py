@@ -95,15 +95,18 @@ class Transport:
             if not more:
                 return
 
-    async def lines(self, url: str, query: Query) -> AsyncIterator[bytes]:
-        """Stream the lines of an answer until the server ends it. Raises a ClusterError."""
+    async def lines(self, url: str, query: Query, *, whole: bool = False) -> AsyncIterator[bytes]:
+        """Stream the lines of an answer until the server ends it. Raises a ClusterError.
+
+        whole: empty lines too, and a last one that has no end, as logs may; a watch has neither.
+        """
         limit = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS)
         try:
             response = await self._send("GET", url, query, None, "application/json", limit)
             try:
                 if response.status >= 300:
                     raise _refusal(response.status, await response.read())
-                async for line in _lines(response.response.content):
+                async for line in _lines(response.response.content, whole):
                     yield line
             finally:
                 response.response.close()
@@ -120,14 +123,16 @@ class Transport:
         return await self._api.call_api(verb, address, headers, body=body, _request_timeout=limit)
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+async def _lines(content: aiohttp.StreamReader, whole: bool) -> AsyncIterator[bytes]:
     """Split a stream into lines of any length."""
     rest = b""
     async for chunk in content.iter_any():
-        *whole, rest = (rest + chunk).split(b"\n")
-        for line in whole:
-            if line:
+        *ended, rest = (rest + chunk).split(b"\n")
+        for line in ended:
+            if line or whole:
                 yield line
+    if rest and whole:
+        yield rest
 
 
 def _refusal(code: int, text: bytes) -> ClusterError:

@@ -1,0 +1,96 @@
+"""What commands share: kubectl's flags, the ways to answer, names of two words. Light, so that `--help` is instant."""
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from trainyard.cli.connection import Connection
+
+Command = Callable[..., None]
+
+
+class Where(NamedTuple):
+    """Which API server and namespace the flags say; None means what the kubeconfig says."""
+
+    namespace: str | None = None
+    context: str | None = None
+    kubeconfig: str | None = None
+
+
+class Format(StrEnum):
+    """How a command answers."""
+
+    TABLE = "table"
+    JSON = "json"
+    NAME = "name"
+
+
+_FLAGS = {
+    "namespace": Annotated[
+        str | None, typer.Option("--namespace", "-n", help="Namespace; the context's where left out.")
+    ],
+    "context": Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")],
+    "kubeconfig": Annotated[str | None, typer.Option("--kubeconfig", help="Path of a kubeconfig file.")],
+}
+Output = Annotated[Format, typer.Option("--output", "-o", help="table, json, or name.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", help="A TrainingRun.")]
+Timeout = Annotated[
+    float | None, typer.Option("--timeout", min=0, help="Stop waiting after so many seconds; the run goes on.")
+]
+Limit = Annotated[int, typer.Option("--limit", "-l", min=0, help="At most so many, the newest; 0 for all.")]
+
+
+class TwoWords(TyperGroup):
+    """Commands whose names may be two words: `run` starts a run, `run show` shows one."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Take two words for one name where there is such a command."""
+        pair = " ".join(args[:2])
+        if pair in self.commands:
+            return super().resolve_command(ctx, [pair, *args[2:]])
+        longer = [name for name in self.commands if name.startswith(f"{args[0]} ")]
+        if longer and args[0] not in self.commands:
+            ctx.fail(f"{args[0]!r} wants another word: {', '.join(longer)}")
+        return super().resolve_command(ctx, args)
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a help page, one example a line, not re-wrapped."""
+    return "\n".join(("\b", "Examples:", *(f"  {line}" for line in lines)))
+
+
+def located(command: Command) -> Command:
+    """Give a command kubectl's flags, where its users put them; it takes what they say as `where`."""
+
+    @functools.wraps(command)
+    def called(**given: Any) -> None:
+        where = Where(*(given.pop(flag) for flag in _FLAGS))
+        command(**given, where=where)
+
+    own = inspect.signature(command, eval_str=True)
+    parameters = [p for p in own.parameters.values() if p.name != "where"]
+    parameters += [
+        inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for flag, kind in _FLAGS.items()
+    ]
+    keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
+    vars(called)["__signature__"] = own.replace(parameters=keywords)
+    called.__annotations__ = {p.name: p.annotation for p in keywords}
+    return called
+
+
+def ask(where: Where, command: Callable[["Connection"], Coroutine[Any, Any, Any]]) -> Any:
+    """Run a command with a connection and return what it returns."""
+    from trainyard.cli.connection import connected, run
+
+    async def within() -> Any:
+        async with connected(where) as connection:
+            return await command(connection)
+
+    return run(within())
