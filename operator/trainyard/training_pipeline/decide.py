@@ -15,6 +15,7 @@ from trainyard.resources.pipeline_revision import is_named_by_content
 from trainyard.resources.training_pipeline import TrainingPipeline
 from trainyard.resources.training_run import TrainingRun
 from trainyard.training_pipeline import children, inputs, parameters, pruning, reasons, status
+from trainyard.training_pipeline.package import LOOK_AGAIN_SECONDS
 from trainyard.training_pipeline.state import CancelRun, CreateRevision, CreateRun, DeleteRun, Observed
 
 AGAIN_SECONDS = 15.0  # somebody else has to do something, and its event may be missed
@@ -29,7 +30,15 @@ def decide(seen: Observed, now: datetime) -> Plan:
     if seen.pipeline is None:
         return Plan(status=status.refused(seen, now, reasons.UNREADABLE, seen.problem))
     pipeline = seen.pipeline
-    return next(plan for rule in RULES if (plan := rule(seen, pipeline, now)) is not None)
+    plan = next(plan for rule in RULES if (plan := rule(seen, pipeline, now)) is not None)
+    return _looking_again(plan) if seen.package_elsewhere else plan
+
+
+def refuse_package(seen: Observed, _pipeline: TrainingPipeline, now: datetime) -> Plan | None:
+    """The Kubeflow package is missing or cannot be run: heals by itself."""
+    if not seen.package_reason:
+        return None
+    return Plan(status=status.refused(seen, now, seen.package_reason, seen.package_problem))
 
 
 def refuse_parameters(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
@@ -122,6 +131,7 @@ def create(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan:
 
 
 RULES: tuple[Rule, ...] = (
+    refuse_package,
     refuse_parameters,
     refuse_foreign_revision,
     rest_without_trigger,
@@ -136,6 +146,11 @@ RULES: tuple[Rule, ...] = (
     replace_active,
     create,
 )
+
+
+def _looking_again(plan: Plan) -> Plan:
+    """Come again soon: nobody tells when a package changes that lies elsewhere."""
+    return replace(plan, revisit_after=min(plan.revisit_after or LOOK_AGAIN_SECONDS, LOOK_AGAIN_SECONDS))
 
 
 def _active(seen: Observed) -> tuple[TrainingRun, ...]:

@@ -10,16 +10,17 @@ from trainyard.resources.training_pipeline import TrainingPipeline, TrainingPipe
 from trainyard.resources.training_run import TrainingRun
 from trainyard.systems.bundle import Systems
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, MODEL_VERSION, TRAINING_RUN, Obj, Ref
-from trainyard.training_pipeline import children
+from trainyard.training_pipeline import children, package
 from trainyard.training_pipeline.state import Observed
 
 
 async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
     """Read what `decide` needs."""
     seen = read(obj)
-    pipeline = seen.pipeline
-    if pipeline is None or seen.meta.deletion_timestamp is not None:
+    if seen.pipeline is None or seen.meta.deletion_timestamp is not None:
         return seen
+    found = await package.resolve(seen.pipeline, systems)
+    pipeline = found.pipeline
     namespace, cluster = seen.meta.namespace, systems.cluster
     revision = await cluster.get(Ref(CONTROLLER_REVISION, namespace, children.revision_name(pipeline)))
     due = await cluster.get(Ref(TRAINING_RUN, namespace, children.run_name(pipeline)), live=True)
@@ -34,6 +35,10 @@ async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
         due=due,
         sources=frozenset(run for version in versions if (run := _source(version))),
         latest_version=_latest(pipeline.spec.model, versions),
+        package_digest=found.digest,
+        package_reason=found.reason,
+        package_problem=found.problem,
+        package_elsewhere=found.elsewhere,
     )
 
 

@@ -5,6 +5,10 @@ from collections.abc import Mapping
 ACCEPTED = "Accepted"
 UNREADABLE = "Unreadable"
 INVALID_PARAMETERS = "InvalidParameters"
+PACKAGE_NOT_FOUND = "PackageNotFound"
+PACKAGE_MALFORMED = "PackageMalformed"
+PACKAGE_REFUSED = "PackageRefused"
+ENGINE_NOT_AVAILABLE = "EngineNotAvailable"
 
 MANUAL = "Manual"
 SUSPENDED = "Suspended"
@@ -19,6 +23,7 @@ REVISION_CONFLICT = "RevisionConflict"
 
 SENTENCES: Mapping[str, str] = {
     ACCEPTED: "The pipeline can be understood.",
+    ENGINE_NOT_AVAILABLE: "This operator has no Kubeflow for this namespace.",
     MANUAL: "No trigger is declared; runs are started by hand.",
     SUSPENDED: "Suspended: no trigger starts a run.",
     UP_TO_DATE: "There is a run for the present inputs.",

@@ -17,7 +17,9 @@ class Observed:
     pipeline: None where the object cannot be read, `problem` says why; before: its status, as far as it can be read.
     revision: the content of the ControllerRevision that bears the present state's name. runs: those of this
     pipeline. due: the run that bears the name of the present inputs, whosoever it is. sources: names of runs that a
-    ModelVersion came from. latest_version: the newest Ready ModelVersion of the model.
+    ModelVersion came from. latest_version: the newest Ready ModelVersion of the model. package_digest: of the
+    Kubeflow package, which `pipeline` has in place; package_reason and package_problem: why it has not.
+    package_elsewhere: it can change without the pipeline.
     """
 
     meta: ObjectMeta
@@ -29,6 +31,10 @@ class Observed:
     due: Mapping[str, Any] | None = None
     sources: frozenset[str] = frozenset()
     latest_version: str | None = None
+    package_digest: str | None = None
+    package_reason: str = ""
+    package_problem: str = ""
+    package_elsewhere: bool = False
 
 
 @dataclass(frozen=True)

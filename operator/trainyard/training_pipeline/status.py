@@ -50,7 +50,7 @@ def _status(seen: Observed, now: datetime, conditions: tuple[Condition, ...], **
     generation = seen.meta.generation
     at = now.strftime("%Y-%m-%dT%H:%M:%SZ")
     merged = merge(seen.before.conditions, conditions, generation, at)
-    update = {"observed_generation": generation, "conditions": merged, **fields}
+    update = {"observed_generation": generation, "conditions": merged, "package_digest": seen.package_digest, **fields}
     return seen.before.model_copy(update=update).to_wire()
 
 
