@@ -77,3 +77,7 @@ verify: venv  ## fail where crds/ and the models differ
 .PHONY: bench
 bench: venv  ## measure speed and cost on an API server of its own, about 4 minutes; writes bench/latest.json
 	@$(PY) -m bench $(BENCH_FLAGS)
+
+.PHONY: packages
+packages: venv  ## compile the pipeline packages of examples/kubeflow, in the kfp SDK's own environment
+	@$(PY) -m examples.kubeflow

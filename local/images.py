@@ -45,12 +45,9 @@ def build(name: str) -> tuple[str, bool]:
     return digest, True
 
 
-def imported(state: Path, name: str) -> bool:
-    """Import the built image into containerd unless it is there; whether it had to be."""
-    images = image_table.read()
-    image, digest = images[name], image_table.digest(images, name)
-    if not _record(name, digest).exists():
-        raise ImageFailed(f"the sources of image {name} changed since it was built: run this again")
+def imported(state: Path, name: str, digest: str) -> bool:
+    """Import the image that `build` gave this digest into containerd unless it is there; whether it had to be."""
+    image = image_table.read()[name]
     manifest = json.loads(_record(name, digest).read_text())
     if manifest["digest"] in _say(node.ctr(state, "images", "ls", f"name=={image.reference}")):
         return False
@@ -147,7 +144,9 @@ def _wheels(requirements: Path) -> Path:
     """A folder of the cache with the wheels of a requirements file."""
 
     def make(room: Path) -> None:
-        _say([*_pip(), "download", "--quiet", "--only-binary=:all:", "-r", str(requirements), "-d", str(room)])
+        # A requirements file lists all that is wanted; what it does not list, the image does without.
+        chosen = ["--quiet", "--no-deps", "--only-binary=:all:"]
+        _say([*_pip(), "download", *chosen, "-r", str(requirements), "-d", str(room)])
 
     whose = requirements.parent.name if requirements.parent != places.CHECKOUT else "operator"
     return builds.kept("wheels", whose, builds.digest(requirements.read_text()), make)
