@@ -26,6 +26,7 @@ LABEL_VERSION = f"{GROUP}/version"
 LABEL_ROLLOUT = f"{GROUP}/rollout"
 LABEL_REVISION = f"{GROUP}/revision"
 LABEL_TRIGGER = f"{GROUP}/trigger"
+LABEL_USABLE_BY_TRIGGERS = f"{GROUP}/usable-by-triggers"
 
 ANNOTATION_ENGINE_ID = f"{GROUP}/engine-id"
 ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
@@ -81,6 +82,11 @@ def run_name(pipeline: str, trigger_type: str, trigger_name: str, key: str) -> s
 def event_key(source: str, event_id: str) -> str:
     """Return what an event is known by: the key of its run's name, hashed again for the pipeline's status."""
     return canonical([source, event_id])
+
+
+def event_hash(source: str, event_id: str) -> str:
+    """Return what an event is known by in its pipeline's `status.events[].handled`."""
+    return hash10(event_key(source, event_id))
 
 
 def engine_id(run_uid: str, attempt: int) -> str:
