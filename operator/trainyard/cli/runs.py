@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from trainyard import naming
 from trainyard.cli import clock, parameters, problem
 from trainyard.cli.connection import Connection
+from trainyard.cli.declared import declared
 from trainyard.cli.objects import condition, reason
 from trainyard.cli.problem import Problem
-from trainyard.resources.training_pipeline import TrainingPipeline
 from trainyard.systems.cluster.port import TRAINING_PIPELINE, TRAINING_RUN, Obj, Ref, Unavailable
 
 POLL_SECONDS = 1.0
@@ -37,8 +35,8 @@ class Wish:
 
 async def start(connection: Connection, wish: Wish) -> Obj:
     """Check the parameters against the pipeline and create the run. Raises Problem before anything is created."""
-    pipeline = _pipeline(await connection.find(TRAINING_PIPELINE, wish.pipeline))
-    values = parameters.read(pipeline.spec.parameters, wish.arguments, wish.values)
+    pipeline = await connection.find(TRAINING_PIPELINE, wish.pipeline)
+    values = parameters.read(await declared(connection, pipeline), wish.arguments, wish.values)
     user = (await connection.user()) or "unknown"
     spec: dict[str, Any] = {
         "pipeline": wish.pipeline,
@@ -110,12 +108,3 @@ async def _look(connection: Connection, name: str) -> Obj | None:
         return await connection.find(TRAINING_RUN, name)
     except Unavailable:
         return None
-
-
-def _pipeline(obj: Obj) -> TrainingPipeline:
-    try:
-        return TrainingPipeline.model_validate(obj)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Problem(f"This version of trainyard cannot read the pipeline: {where}: {first['msg']}") from error

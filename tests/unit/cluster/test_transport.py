@@ -120,3 +120,10 @@ async def test_without_a_pod_the_kubeconfig_is_used(monkeypatch: pytest.MonkeyPa
     assert asked == ["kubeconfig"]
     assert api.configuration.host == "http://somewhere"
     await Transport(api).close()
+
+
+async def test_logs_come_whole_a_watch_without_what_is_no_line(server: tuple[Server, Transport]) -> None:
+    told, transport = server
+    told.answers = [web.Response(text="one\n\ntwo, no end") for _ in range(2)]
+    assert [line async for line in transport.lines("/log", [], whole=True)] == [b"one", b"", b"two, no end"]
+    assert await lines(transport) == [b"one"]
