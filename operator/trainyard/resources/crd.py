@@ -84,6 +84,7 @@ KINDS = (
             REASON,
             Column("Last Run", ".status.lastRun", description="The newest TrainingRun."),
             Column("Latest Version", ".status.latestVersion", description="The newest Ready ModelVersion."),
+            Column("Next Slot", ".status.schedules[*].next", description="When a schedule is due next, in UTC."),
             Column("Suspend", ".spec.suspend", "boolean", "Whether triggers are off.", wide=True),
             MESSAGE,
             AGE,

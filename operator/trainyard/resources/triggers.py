@@ -128,6 +128,9 @@ class EventTriggerStatus(StatusModel):
     horizon: Timestamp | None = Field(
         default=None, description="Events older than this that are not among `handled` are refused."
     )
+    next_horizon: Timestamp | None = Field(
+        default=None, description="The horizon once the older half of `handled` has gone."
+    )
 
 
 __all__ = [

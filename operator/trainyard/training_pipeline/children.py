@@ -6,9 +6,11 @@ from typing import Any
 from trainyard import naming
 from trainyard.resources.pipeline_revision import state_of
 from trainyard.resources.training_pipeline import TrainingPipeline
+from trainyard.resources.triggers import Schedule
 from trainyard.training_pipeline import inputs
 
 CHANGE = "Change"
+SCHEDULE = "Schedule"
 
 
 def revision_name(pipeline: TrainingPipeline) -> str:
@@ -36,26 +38,32 @@ def revision(pipeline: TrainingPipeline) -> dict[str, Any]:
 def run_by_change(pipeline: TrainingPipeline) -> dict[str, Any]:
     """Return the TrainingRun of the present inputs; the digest also stands where a backup keeps it."""
     digest = inputs.digest(pipeline.spec)
-    labels = {naming.LABEL_MODEL: pipeline.spec.model, naming.LABEL_TRIGGER: CHANGE}
-    meta = _metadata(pipeline, run_name(pipeline), labels)
+    trigger = {"type": CHANGE, "inputsDigest": digest}
+    return _run(pipeline, run_name(pipeline), trigger, {naming.ANNOTATION_INPUTS_DIGEST: digest})
+
+
+def run_by_schedule(pipeline: TrainingPipeline, schedule: Schedule, slot: str) -> dict[str, Any]:
+    """Return the TrainingRun of a schedule's slot; it carries the slot, which is a watermark."""
+    trigger = {"type": SCHEDULE, "name": schedule.name, "slot": slot}
+    name = naming.run_name(pipeline.metadata.name, SCHEDULE, schedule.name, slot)
+    run = _run(pipeline, name, trigger, {naming.ANNOTATION_SLOT: slot})
+    return {**run, "spec": {**run["spec"], "parameters": schedule.parameters}} if schedule.parameters else run
+
+
+def _run(
+    pipeline: TrainingPipeline, name: str, trigger: Mapping[str, str], annotations: Mapping[str, str]
+) -> dict[str, Any]:
+    labels = {naming.LABEL_MODEL: pipeline.spec.model, naming.LABEL_TRIGGER: trigger["type"]}
     return {
         "apiVersion": naming.API_VERSION,
         "kind": "TrainingRun",
-        "metadata": {**meta, "annotations": {naming.ANNOTATION_INPUTS_DIGEST: digest}},
+        "metadata": {**_metadata(pipeline, name, labels), "annotations": dict(annotations)},
         "spec": {
             "pipeline": pipeline.metadata.name,
             "revision": revision_name(pipeline),
-            "trigger": {"type": CHANGE, "inputsDigest": digest},
+            "trigger": dict(trigger),
         },
     }
-
-
-def is_run_of(found: Mapping[str, Any], pipeline: TrainingPipeline) -> bool:
-    """Whether a run that bears the name of the present inputs is what this pipeline would create."""
-    spec = found.get("spec") or {}
-    trigger = spec.get("trigger") or {}
-    told = (spec.get("pipeline"), trigger.get("type"), trigger.get("inputsDigest"))
-    return told == (pipeline.metadata.name, CHANGE, inputs.digest(pipeline.spec))
 
 
 def _metadata(pipeline: TrainingPipeline, name: str, labels: Mapping[str, str]) -> dict[str, Any]:

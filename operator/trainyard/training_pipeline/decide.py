@@ -1,185 +1,151 @@
-"""What to do about a TrainingPipeline now: is a run due, and with what. Pure and total.
+"""What to do about a TrainingPipeline now: which runs are due, and with what. Pure and total.
 
-Rules in order, the first answer wins; each adds to what every accepted pipeline gets: its revision kept before any
-run names it, and its history pruned.
+First the gates, which stop every trigger; then each trigger has its turn (`by_change`, `by_schedule`, `by_event`), in
+an order that lets what is due longest start first; then their answers become one plan. Every accepted pipeline has its
+revision kept before any run names it, and its history pruned.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from trainyard.reconciling.plan import Action, Note, Plan
-from trainyard.resources.parameters import missing_default
+from trainyard.reconciling.plan import Plan
 from trainyard.resources.pipeline_revision import is_named_by_content
-from trainyard.resources.training_pipeline import TrainingPipeline
-from trainyard.resources.training_run import TrainingRun
-from trainyard.training_pipeline import children, inputs, parameters, pruning, reasons, status
+from trainyard.resources.triggers import EventTriggerStatus, ScheduleStatus
+from trainyard.training_pipeline import (
+    by_change,
+    by_event,
+    by_schedule,
+    children,
+    parameters,
+    pruning,
+    reasons,
+    status,
+    watermarks,
+)
 from trainyard.training_pipeline.package import LOOK_AGAIN_SECONDS
-from trainyard.training_pipeline.state import CancelRun, CreateRevision, CreateRun, DeleteRun, Observed
+from trainyard.training_pipeline.state import CreateRevision, DeleteRun, Observed
+from trainyard.training_pipeline.turn import AGAIN_SECONDS, Situation, Turn
 
-AGAIN_SECONDS = 15.0  # somebody else has to do something, and its event may be missed
+EVENT_TRIGGERS = 32  # entries of status.events
+NEVER = "9999"  # sorts after every slot
 
-Rule = Callable[[Observed, TrainingPipeline, datetime], Plan | None]
+# What the pipeline as a whole says, when its triggers say several things: the first of these.
+PRECEDENCE = (
+    reasons.INVALID_TRIGGER,
+    reasons.NAME_CONFLICT,
+    reasons.PARAMETER_WITHOUT_VALUE,
+    reasons.REPLACING,
+    reasons.WAITING_FOR_NAME,
+    reasons.WAITING_FOR_RUN,
+    reasons.SUSPENDED,
+    reasons.UP_TO_DATE,
+    reasons.WAITING_FOR_TRIGGER,
+    reasons.MANUAL,
+)
+
+Gate = Callable[[Situation], Plan | None]
 
 
 def decide(seen: Observed, now: datetime) -> Plan:
-    """Return what is to be done; the last rule always has an answer."""
+    """Return what is to be done."""
     if seen.meta.deletion_timestamp is not None:
         return Plan()  # runs and revisions go by their owner references
     if seen.pipeline is None:
         return Plan(status=status.refused(seen, now, reasons.UNREADABLE, seen.problem))
-    pipeline = seen.pipeline
-    plan = next(plan for rule in RULES if (plan := rule(seen, pipeline, now)) is not None)
+    sit = Situation(seen, seen.pipeline, now)
+    stopped = (plan for gate in GATES if (plan := gate(sit)) is not None)
+    plan = next(stopped, None) or together(sit, turns(sit))
     return _looking_again(plan) if seen.package_elsewhere else plan
 
 
-def refuse_package(seen: Observed, _pipeline: TrainingPipeline, now: datetime) -> Plan | None:
+def refuse_package(sit: Situation) -> Plan | None:
     """The Kubeflow package is missing or cannot be run: heals by itself."""
+    seen = sit.seen
     if not seen.package_reason:
         return None
-    return Plan(status=status.refused(seen, now, seen.package_reason, seen.package_problem))
+    return Plan(status=status.refused(seen, sit.now, seen.package_reason, seen.package_problem))
 
 
-def refuse_parameters(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
+def refuse_parameters(sit: Situation) -> Plan | None:
     """A default is not of its declared type."""
-    problem = parameters.problem(pipeline.spec.parameters)
-    return Plan(status=status.refused(seen, now, reasons.INVALID_PARAMETERS, problem)) if problem else None
+    problem = parameters.problem(sit.pipeline.spec.parameters)
+    return Plan(status=status.refused(sit.seen, sit.now, reasons.INVALID_PARAMETERS, problem)) if problem else None
 
 
-def refuse_foreign_revision(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
+def refuse_foreign_revision(sit: Situation) -> Plan | None:
     """The revision's name is held by other content."""
-    name = children.revision_name(pipeline)
-    if seen.revision is None or is_named_by_content(pipeline.metadata.name, name, seen.revision):
+    name, kept = children.revision_name(sit.pipeline), sit.seen.revision
+    if kept is None or is_named_by_content(sit.pipeline.metadata.name, name, kept):
         return None
-    return Plan(status=status.standing(seen, now, reasons.REVISION_CONFLICT), revisit_after=AGAIN_SECONDS)
+    return Plan(status=status.standing(sit.seen, sit.now, reasons.REVISION_CONFLICT), revisit_after=AGAIN_SECONDS)
 
 
-def rest_without_trigger(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """No trigger: runs come from people."""
-    return None if pipeline.spec.triggers.on_change else _stand(seen, pipeline, now, reasons.MANUAL)
+GATES: tuple[Gate, ...] = (refuse_package, refuse_parameters, refuse_foreign_revision)
 
 
-def rest_suspended(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """No trigger starts a run while it is suspended; what changed meanwhile is due afterwards."""
-    return _stand(seen, pipeline, now, reasons.SUSPENDED) if pipeline.spec.suspend else None
+def turns(sit: Situation) -> tuple[Turn, ...]:
+    """Let every trigger answer; with concurrency Forbid the first that starts a run leaves none to the others."""
+    triggers, before = sit.pipeline.spec.triggers, {s.name: s.next for s in sit.seen.before.schedules}
+    found = [by_change.turn(sit)]
+    for schedule in sorted(triggers.schedules, key=lambda s: (before.get(s.name) or NEVER, s.name)):
+        found.append(by_schedule.turn(replace(sit, started=any(t.starts for t in found)), schedule))
+    found += [by_event.turn(sit, trigger) for trigger in triggers.events]
+    replacing = by_event.replacing(sit)
+    return (*found, replacing) if replacing else tuple(found)
 
 
-def rest_up_to_date(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """These inputs had their run, by the watermark in status."""
-    same = seen.before.last_inputs_digest == inputs.digest(pipeline.spec)
-    return _stand(seen, pipeline, now, reasons.UP_TO_DATE) if same else None
+def together(sit: Situation, found: Sequence[Turn]) -> Plan:
+    """Make one plan of the triggers' answers."""
+    seen = sit.seen
+    reason = min((t.reason for t in found), key=PRECEDENCE.index)
+    digest = found[0].digest
+    wakes = [t.revisit_after for t in found if t.revisit_after is not None]
+    keep = () if seen.revision is not None else (CreateRevision(children.revision(sit.pipeline)),)
+    return Plan(
+        actions=(*keep, *(a for t in found for a in t.actions), *_prune(sit, digest)),
+        status=status.standing(
+            seen,
+            sit.now,
+            reason,
+            _sentences(found, reason),
+            mistakes=_sentences(found, reasons.INVALID_TRIGGER),
+            revision=children.revision_name(sit.pipeline),
+            last_inputs_digest=digest,
+            **_stands(sit, found),
+        ),
+        notes=tuple(n for t in found for n in t.notes),
+        revisit_after=min(wakes, default=None),
+    )
 
 
-def wait_for_name(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """The run's name is held by one that is being deleted."""
-    if seen.due is None or "deletionTimestamp" not in seen.due["metadata"]:
-        return None
-    return _stand(seen, pipeline, now, reasons.WAITING_FOR_NAME, again=True)
+def _sentences(found: Sequence[Turn], reason: str) -> str:
+    return " ".join(dict.fromkeys(t.message for t in found if t.reason == reason and t.message))
 
 
-def refuse_name_conflict(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """The run's name is held by a run of another trigger or pipeline."""
-    if seen.due is None or children.is_run_of(seen.due, pipeline):
-        return None
-    return _stand(seen, pipeline, now, reasons.NAME_CONFLICT, again=True)
+def _stands(sit: Situation, found: Sequence[Turn]) -> dict[str, Any]:
+    """Return where schedules and event triggers stand: the schedule that is next first, for it is what is printed.
+
+    An event trigger that was taken out keeps its entry while there is room: it may come back.
+    """
+    schedules: list[ScheduleStatus] = [t.schedule for t in found if t.schedule is not None]
+    events: list[EventTriggerStatus] = [t.event for t in found if t.event is not None]
+    names = {e.name for e in events}
+    gone = [e for e in sit.seen.before.events if e.name not in names]
+    return {
+        "schedules": tuple(sorted(schedules, key=lambda s: (s.next or NEVER, s.name))),
+        "events": tuple([*events, *gone][:EVENT_TRIGGERS]),
+    }
 
 
-def advance(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """The run exists: a crash, or a lost status, left the watermark behind."""
-    return None if seen.due is None else _stand(seen, pipeline, now, reasons.UP_TO_DATE, advanced=True)
-
-
-def rest_on_the_model(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """The run is gone and its model is there: a pipeline that is made anew does not train the same thing again."""
-    made = children.run_by_change(pipeline)["metadata"]["name"] in seen.sources
-    return _stand(seen, pipeline, now, reasons.UP_TO_DATE, advanced=True) if made else None
-
-
-def refuse_missing_value(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """A run by change has nobody who gives values."""
-    missing = missing_default(pipeline.spec.parameters)
-    if not missing:
-        return None
-    message = f"A run by change is due, and these parameters have no default: {', '.join(missing)}."
-    return _stand(seen, pipeline, now, reasons.PARAMETER_WITHOUT_VALUE, message)
-
-
-def wait_for_active(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """Concurrency Forbid: wait until the others have ended."""
-    if pipeline.spec.concurrency != "Forbid" or not _active(seen):
-        return None
-    return _stand(seen, pipeline, now, reasons.WAITING_FOR_RUN, again=True)
-
-
-def replace_active(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan | None:
-    """Concurrency Replace: cancel the others, and wait until they have ended."""
-    active = _active(seen)
-    if pipeline.spec.concurrency != "Replace" or not active:
-        return None
-    cancel = tuple(CancelRun(r.metadata.name) for r in active if not r.spec.cancel)
-    return _stand(seen, pipeline, now, reasons.REPLACING, actions=cancel, again=True)
-
-
-def create(seen: Observed, pipeline: TrainingPipeline, now: datetime) -> Plan:
-    """Create the run of the present inputs, then say so in the watermark."""
-    run = children.run_by_change(pipeline)
-    name = run["metadata"]["name"]
-    plan = _stand(seen, pipeline, now, reasons.UP_TO_DATE, actions=(CreateRun(run),), advanced=True)
-    note = Note(reasons.RUN_CREATED, f"The inputs changed: created TrainingRun {name}.", name)
-    return replace(plan, notes=(note,), revisit_after=AGAIN_SECONDS)
-
-
-RULES: tuple[Rule, ...] = (
-    refuse_package,
-    refuse_parameters,
-    refuse_foreign_revision,
-    rest_without_trigger,
-    rest_suspended,
-    rest_up_to_date,
-    wait_for_name,
-    refuse_name_conflict,
-    advance,
-    rest_on_the_model,
-    refuse_missing_value,
-    wait_for_active,
-    replace_active,
-    create,
-)
+def _prune(sit: Situation, digest: str | None) -> tuple[DeleteRun, ...]:
+    seen, spec = sit.seen, sit.pipeline.spec
+    marks = watermarks.kept(seen.runs, spec.triggers, seen.before, digest)
+    gone = pruning.superfluous(seen.runs, spec.history, seen.sources | marks, sit.now)
+    return tuple(DeleteRun(r.metadata.name, r.metadata.uid) for r in gone)
 
 
 def _looking_again(plan: Plan) -> Plan:
     """Come again soon: nobody tells when a package changes that lies elsewhere."""
     return replace(plan, revisit_after=min(plan.revisit_after or LOOK_AGAIN_SECONDS, LOOK_AGAIN_SECONDS))
-
-
-def _active(seen: Observed) -> tuple[TrainingRun, ...]:
-    return tuple(r for r in seen.runs if not pruning.has_ended(r))
-
-
-def _stand(
-    seen: Observed,
-    pipeline: TrainingPipeline,
-    now: datetime,
-    reason: str,
-    message: str = "",
-    *,
-    actions: tuple[Action, ...] = (),
-    advanced: bool = False,
-    again: bool = False,
-) -> Plan:
-    """Keep the revision, do what the rule wants, prune; tell it. `advanced` moves the watermark to these inputs."""
-    watermark = inputs.digest(pipeline.spec) if advanced else seen.before.last_inputs_digest
-    fields: dict[str, Any] = {"revision": children.revision_name(pipeline), "last_inputs_digest": watermark}
-    keep = () if seen.revision is not None else (CreateRevision(children.revision(pipeline)),)
-    return Plan(
-        (*keep, *actions, *_prune(seen, pipeline, watermark, now)),
-        status.standing(seen, now, reason, message, **fields),
-        revisit_after=AGAIN_SECONDS if again else None,
-    )
-
-
-def _prune(seen: Observed, pipeline: TrainingPipeline, watermark: str | None, now: datetime) -> tuple[DeleteRun, ...]:
-    marks = {r.metadata.name for r in seen.runs if watermark and r.spec.trigger.inputs_digest == watermark}
-    gone = pruning.superfluous(seen.runs, pipeline.spec.history, seen.sources | marks, now)
-    return tuple(DeleteRun(r.metadata.name, r.metadata.uid) for r in gone)

@@ -32,6 +32,7 @@ async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
         pipeline,
         revision=None if revision is None else revision.get("data") or {},
         runs=_runs_of(seen.meta.name, runs),
+        named={run["metadata"]["name"]: run for run in runs},
         due=due,
         sources=frozenset(run for version in versions if (run := _source(version))),
         latest_version=_latest(pipeline.spec.model, versions),

@@ -1,6 +1,7 @@
-"""A pipeline's parameter declarations: each default of its declared type. Pure."""
+"""A pipeline's parameter declarations, and what its triggers give: each value of its declared type. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from trainyard.resources.parameters import mismatch
 from trainyard.resources.training_pipeline import Parameter
@@ -14,3 +15,18 @@ def problem(declared: Sequence[Parameter]) -> str:
         if p.default is not None and (found := mismatch(p.type, p.default))
     ]
     return f"Parameters: {'; '.join(mistyped)}." if mistyped else ""
+
+
+def of_trigger(declared: Sequence[Parameter], given: Mapping[str, Any], filled: Collection[str] = ()) -> str:
+    """Return what is wrong with a trigger's values, "" where nothing is. `filled` get theirs from each event."""
+    names = {p.name for p in declared}
+    missing = [
+        f"{p.name} has no default and no value" for p in declared if p.required and p.name not in {*given, *filled}
+    ]
+    unknown = [f"{name} is not a parameter of the pipeline" for name in sorted({*given, *filled} - names)]
+    mistyped = [
+        f"{p.name} is of type {found}, not {p.type}"
+        for p in declared
+        if p.name in given and (found := mismatch(p.type, given[p.name]))
+    ]
+    return "; ".join([*missing, *unknown, *mistyped])

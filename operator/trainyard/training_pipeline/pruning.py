@@ -1,15 +1,16 @@
 """Which finished runs may go. Pure.
 
-Kept whatever the limits say: a run that a ModelVersion came from, the run that keeps a trigger's watermark, and a
-run whose rows the database has not taken yet, for a day.
+Kept whatever the limits say: a run that a ModelVersion came from, with it what an alias needs; runs that keep a
+trigger's watermark (`watermarks`); and a run whose rows the database has not taken yet, for a day.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from trainyard.resources.conditions import find
 from trainyard.resources.training_pipeline import History
 from trainyard.resources.training_run import TrainingRun
+from trainyard.training_pipeline.moments import instant
 
 ROWS_WAIT_SECONDS = 86_400.0
 AT_ONCE = 20  # deletions in one cycle
@@ -48,9 +49,6 @@ def _waits_for_rows(run: TrainingRun, now: datetime) -> bool:
     return bool(run.status.unrecorded) and _since(run.status.completion_time, now) < ROWS_WAIT_SECONDS
 
 
-def _since(moment: str | None, now: datetime) -> float:
-    try:
-        then = datetime.fromisoformat(moment or "")
-    except ValueError:
-        return ROWS_WAIT_SECONDS
-    return (now - (then if then.tzinfo else then.replace(tzinfo=UTC))).total_seconds()
+def _since(told: str | None, now: datetime) -> float:
+    then = instant(told)
+    return ROWS_WAIT_SECONDS if then is None else (now - then).total_seconds()

@@ -10,16 +10,20 @@ PACKAGE_MALFORMED = "PackageMalformed"
 PACKAGE_REFUSED = "PackageRefused"
 ENGINE_NOT_AVAILABLE = "EngineNotAvailable"
 
+INVALID_TRIGGER = "InvalidTrigger"
+
 MANUAL = "Manual"
 SUSPENDED = "Suspended"
 UP_TO_DATE = "UpToDate"
 RUN_CREATED = "RunCreated"
+WAITING_FOR_TRIGGER = "WaitingForTrigger"
 WAITING_FOR_RUN = "WaitingForRun"
 REPLACING = "ReplacingRun"
 WAITING_FOR_NAME = "WaitingForName"
 NAME_CONFLICT = "NameConflict"
 PARAMETER_WITHOUT_VALUE = "ParameterWithoutValue"
 REVISION_CONFLICT = "RevisionConflict"
+SLOT_MISSED = "SlotMissed"
 
 SENTENCES: Mapping[str, str] = {
     ACCEPTED: "The pipeline can be understood.",
@@ -27,6 +31,7 @@ SENTENCES: Mapping[str, str] = {
     MANUAL: "No trigger is declared; runs are started by hand.",
     SUSPENDED: "Suspended: no trigger starts a run.",
     UP_TO_DATE: "There is a run for the present inputs.",
+    WAITING_FOR_TRIGGER: "No run is due; the next one comes by schedule or event.",
     RUN_CREATED: "A run for the present inputs was created.",
     WAITING_FOR_RUN: "A run is due; with concurrency Forbid it waits until the active ones have ended.",
     REPLACING: "A run is due; with concurrency Replace the active ones are being cancelled.",

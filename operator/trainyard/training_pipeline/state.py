@@ -1,7 +1,7 @@
 """What is observed of a TrainingPipeline, and what may be done about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trainyard.reconciling.plan import Action
@@ -16,10 +16,10 @@ class Observed:
 
     pipeline: None where the object cannot be read, `problem` says why; before: its status, as far as it can be read.
     revision: the content of the ControllerRevision that bears the present state's name. runs: those of this
-    pipeline. due: the run that bears the name of the present inputs, whosoever it is. sources: names of runs that a
-    ModelVersion came from. latest_version: the newest Ready ModelVersion of the model. package_digest: of the
-    Kubeflow package, which `pipeline` has in place; package_reason and package_problem: why it has not.
-    package_elsewhere: it can change without the pipeline.
+    pipeline. named: every run of the namespace, by name. due: the run that bears the name of the present inputs,
+    whosoever it is. sources: names of runs that a ModelVersion came from. latest_version: the newest Ready
+    ModelVersion of the model. package_digest: of the Kubeflow package, which `pipeline` has in place; package_reason
+    and package_problem: why it has not. package_elsewhere: it can change without the pipeline.
     """
 
     meta: ObjectMeta
@@ -28,6 +28,7 @@ class Observed:
     problem: str = ""
     revision: Mapping[str, Any] | None = None
     runs: tuple[TrainingRun, ...] = ()
+    named: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     due: Mapping[str, Any] | None = None
     sources: frozenset[str] = frozenset()
     latest_version: str | None = None

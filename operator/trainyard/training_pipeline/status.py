@@ -9,7 +9,14 @@ from trainyard.training_pipeline.state import Observed
 
 ACTIVE_LIMIT = 100
 MESSAGE_LIMIT = 2000
-STUCK = frozenset({reasons.NAME_CONFLICT, reasons.PARAMETER_WITHOUT_VALUE, reasons.REVISION_CONFLICT})
+STUCK = frozenset(
+    {
+        reasons.INVALID_TRIGGER,
+        reasons.NAME_CONFLICT,
+        reasons.PARAMETER_WITHOUT_VALUE,
+        reasons.REVISION_CONFLICT,
+    }
+)
 UNDER_WAY = frozenset({reasons.REPLACING, reasons.WAITING_FOR_NAME})
 
 
@@ -24,11 +31,21 @@ def refused(seen: Observed, now: datetime, reason: str, message: str) -> dict[st
     return _status(seen, now, conditions)
 
 
-def standing(seen: Observed, now: datetime, reason: str, message: str = "", **fields: Any) -> dict[str, Any]:
-    """Return the status of an accepted pipeline: what it waits for, its runs, its newest version."""
+def standing(
+    seen: Observed, now: datetime, reason: str, message: str = "", *, mistakes: str = "", **fields: Any
+) -> dict[str, Any]:
+    """Return the status of a pipeline that works: what it waits for, its runs, its newest version.
+
+    mistakes: what is wrong with single triggers, while the others go on.
+    """
     stuck = reason in STUCK
+    accepted = (
+        _told("Accepted", False, reasons.INVALID_TRIGGER, mistakes)
+        if mistakes
+        else _told("Accepted", True, reasons.ACCEPTED)
+    )
     conditions = (
-        _told("Accepted", True, reasons.ACCEPTED),
+        accepted,
         _told("Ready", not stuck, reason, message),
         condition("Reconciling", reason in UNDER_WAY, reason),
         condition("Stalled", stuck, reason),

@@ -26,6 +26,7 @@ from trainyard.systems.metadata.port import MetadataUnavailable
 from trainyard.training_pipeline import children
 from trainyard.training_pipeline import decide as pipeline_decide
 from trainyard.training_pipeline.room import TrainingPipelineRoom
+from trainyard.training_pipeline.turn import Situation
 from trainyard.training_run import decide as run_decide
 from trainyard.training_run.room import TrainingRunRoom
 
@@ -230,7 +231,11 @@ def rule_of(kind: Kind, observed: Any, now: datetime) -> str:
         return next(r.__name__ for r in run_decide.RULES if r(observed, now) is not None)
     if observed.pipeline is None or observed.meta.deletion_timestamp is not None:
         return "before the rules"
-    return next(r.__name__ for r in pipeline_decide.RULES if r(observed, observed.pipeline, now) is not None)
+    sit = Situation(observed, observed.pipeline, now)
+    gates = [gate.__name__ for gate in pipeline_decide.GATES if gate(sit) is not None]
+    turns = pipeline_decide.turns(sit)
+    spoke = [turn.rule for turn in turns if turn.actions or turn.notes] or [turns[0].rule]
+    return ", ".join(gates[:1] or spoke)
 
 
 def told(write: Write) -> list[tuple[str, str]]:
