@@ -5,6 +5,7 @@ Nothing here raises for what somebody else wrote: what cannot be read is left ou
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,7 @@ from trainyard.resources.conditions import find
 from trainyard.resources.model_version import ModelVersion
 from trainyard.resources.rollout import AnalysisMetric, Rollout, RolloutStatus
 from trainyard.rollout import analysis, progress, queries, revisions
+from trainyard.rollout.known import Known
 from trainyard.rollout.situation import available
 from trainyard.rollout.state import Candidate, Measurement, Observed, Progress, Rival, Stored
 from trainyard.rollout.times import parse
@@ -34,12 +36,22 @@ from trainyard.systems.cluster.port import (
 from trainyard.systems.prometheus.port import Answer
 
 
-async def observe(obj: Obj, systems: Systems, before: Progress | None, monotonic: float) -> Observed:
+@dataclass(frozen=True)
+class Neighbours:
+    """What this process made of the other objects that every Rollout looks at."""
+
+    rivals: Known[Rival | None] = field(default_factory=lambda: Known(_rival))
+    versions: Known[tuple[str, Candidate] | None] = field(default_factory=lambda: Known(_candidate))
+
+
+async def observe(
+    obj: Obj, systems: Systems, before: Progress | None, monotonic: float, neighbours: Neighbours
+) -> Observed:
     """Read the Rollout's world. `before` is what the process remembers, `monotonic` its clock in seconds."""
     rollout, problem = read_rollout(obj)
     if rollout is None:
         return Observed(obj, None, problem, systems.config, monotonic)
-    reader = _Reader(rollout, systems)
+    reader = _Reader(rollout, systems, neighbours)
     deployments = await reader.by_revision(DEPLOYMENT)
     return Observed(
         obj,
@@ -81,17 +93,20 @@ def _sentence(error: ValidationError) -> str:
 
 
 class _Reader:
-    """Reads of one visit. While something is in flight they are live: weight follows from them."""
+    """Reads of one visit. In flight the pods' numbers and the route are live: weight follows. At the end all is."""
 
-    def __init__(self, rollout: Rollout, systems: Systems) -> None:
+    def __init__(self, rollout: Rollout, systems: Systems, neighbours: Neighbours) -> None:
         self.rollout = rollout
+        self.neighbours = neighbours
         self.cluster = systems.cluster
         self.namespace = rollout.metadata.namespace
-        self.live = rollout.status.canary is not None or rollout.metadata.deletion_timestamp is not None
+        self.ending = rollout.metadata.deletion_timestamp is not None
+        self.live = self.ending or rollout.status.canary is not None
 
     async def _mine(self, kind: Kind, more: Mapping[str, str] | None = None) -> tuple[Obj, ...]:
         labels = {**naming.MANAGED_BY, naming.LABEL_ROLLOUT: self.rollout.metadata.name, **(more or {})}
-        return await self.cluster.list(kind, self.namespace, labels, live=self.live)
+        live = self.live if kind == DEPLOYMENT else self.ending
+        return await self.cluster.list(kind, self.namespace, labels, live=live)
 
     async def by_revision(self, kind: Kind) -> dict[str, Obj]:
         """Return our objects of a kind by their revision."""
@@ -115,14 +130,13 @@ class _Reader:
     async def versions(self) -> tuple[Candidate, ...]:
         """Return the versions of the model; what cannot be read is left out."""
         objects = await self.cluster.list(MODEL_VERSION, self.namespace)
-        candidates = (_candidate(obj, self.rollout.spec.model) for obj in objects)
-        return tuple(c for c in candidates if c)
+        found = self.neighbours.versions.of(self.namespace, objects).values()
+        return tuple(of_model[1] for of_model in found if of_model and of_model[0] == self.rollout.spec.model)
 
     async def rivals(self) -> tuple[Rival, ...]:
         """Return the other Rollouts of the namespace."""
-        others = await self.cluster.list(ROLLOUT, self.namespace)
-        rivals = (_rival(obj) for obj in others if obj["metadata"].get("uid") != self.rollout.metadata.uid)
-        return tuple(r for r in rivals if r)
+        found = self.neighbours.rivals.of(self.namespace, await self.cluster.list(ROLLOUT, self.namespace))
+        return tuple(rival for uid, rival in found.items() if rival and uid != self.rollout.metadata.uid)
 
 
 def _version(obj: Obj) -> ModelVersion | None:
@@ -132,14 +146,15 @@ def _version(obj: Obj) -> ModelVersion | None:
         return None
 
 
-def _candidate(obj: Obj, model: str) -> Candidate | None:
+def _candidate(obj: Obj) -> tuple[str, Candidate] | None:
+    """Return a version with its model's name, None where it cannot be read."""
     version = _version(obj)
-    if version is None or version.spec.model != model:
+    if version is None:
         return None
     ready = find(version.status.conditions, "Ready")
     is_ready = ready is not None and ready.status == "True" and version.metadata.deletion_timestamp is None
     why = "it is being deleted" if version.metadata.deletion_timestamp else ready.reason if ready else "not judged yet"
-    return Candidate(
+    return version.spec.model, Candidate(
         version.metadata.name,
         version.spec.artifact.uri,
         version.spec.artifact.digest,

@@ -7,7 +7,7 @@ from datetime import datetime
 from trainyard.reconciling.plan import Action, Plan
 from trainyard.rollout.act import act
 from trainyard.rollout.decide import decide
-from trainyard.rollout.observe import observe
+from trainyard.rollout.observe import Neighbours, observe
 from trainyard.rollout.state import Observed, Progress, Remember
 from trainyard.systems.bundle import Systems
 from trainyard.systems.cluster.port import ROLLOUT, Obj
@@ -21,11 +21,12 @@ class RolloutRoom:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._memory: dict[str, Progress] = {}
+        self._neighbours = Neighbours()
 
     async def observe(self, obj: Obj, systems: Systems) -> Observed:
         """See `reconciling.room.Room`."""
         before = self._memory.get(str(obj["metadata"]["uid"]))
-        return await observe(obj, systems, before, self._monotonic())
+        return await observe(obj, systems, before, self._monotonic(), self._neighbours)
 
     def decide(self, observed: Observed, now: datetime) -> Plan:
         """See `reconciling.room.Room`."""
