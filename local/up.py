@@ -37,9 +37,8 @@ def parts(cluster: Cluster, wanted_images: list[str], *, kubeflow: bool = False)
     """Every part of a start. Two things that fill both cores never run beside a third: lanes `go` and `images`."""
     table = versions.read()
     only = [None, install.PART] if kubeflow else [None]
-    wanted = {*BASE_IMAGES, *wanted_images}
-    if kubeflow:
-        wanted |= {*install.CHART_IMAGES, *_images_of(install.PART)}
+    own, chart = (_images_of(install.PART), Kubeflow(cluster).chart_images()) if kubeflow else ([], ())
+    wanted = {*BASE_IMAGES, *wanted_images, *own, *chart}
     chosen = [name for name in image_table.read() if name in wanted]
     return [
         Part("packages", packages.install),
@@ -54,7 +53,7 @@ def parts(cluster: Cluster, wanted_images: list[str], *, kubeflow: bool = False)
         ),
         *cluster.parts(),
         *(_import_part(cluster, name, "kubelet") for name in chosen if name not in BASE_IMAGES),
-        *(Kubeflow(cluster).parts(_images_of(install.PART)) if kubeflow else []),
+        *(Kubeflow(cluster).parts(own, chart) if kubeflow else []),
     ]
 
 
@@ -98,13 +97,17 @@ def _build_name(name: str) -> str:
     return f"image {name}"
 
 
+_BUILT: dict[str, str] = {}
+"""Digests of the images that this command built or found: what is imported, also when a source changes meanwhile."""
+
+
 def _build(name: str) -> str:
-    digest, anew = images.build(name)
-    return f"built {digest}" if anew else "cached"
+    _BUILT[name], anew = images.build(name)
+    return f"built {_BUILT[name]}" if anew else "cached"
 
 
 def _import(cluster: Cluster, name: str) -> str:
-    return "imported" if images.imported(cluster.state, name) else "already there"
+    return "imported" if images.imported(cluster.state, name, _BUILT[name]) else "already there"
 
 
 def _import_all(cluster: Cluster, names: tuple[str, ...]) -> str:

@@ -29,9 +29,20 @@ class Kubeflow:
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
 
-    def parts(self, images: list[str]) -> list[Part]:
+    def chart_images(self) -> tuple[str, ...]:
+        """Images that the chart needs; none where it is installed, so that a changed operator is not built for it."""
+        return () if self._cluster.supervisor() and self._chart_is_there() else CHART_IMAGES
+
+    def _chart_is_there(self) -> bool:
+        release = f"owner=helm,name={CHART_RELEASE},status=deployed"
+        try:
+            return bool(self._cluster.kubectl("get", "secrets", "-n", CHART_NAMESPACE, "-l", release, "-o", "name"))
+        except NotReady:
+            return False
+
+    def parts(self, images: list[str], chart_images: tuple[str, ...]) -> list[Part]:
         """What comes after the cluster's own parts; `images` are all that the pods of it need."""
-        chart = [f"import {name}" for name in CHART_IMAGES]
+        chart = [f"import {name}" for name in chart_images]
         return [
             Part("kubeflow manifests", self._manifests, needs=("packages",)),
             Part("chart", self.install_chart, needs=("storage class", "contour", "scheduler", "build helm", *chart)),

@@ -75,8 +75,9 @@ def test_a_run_reaches_succeeded_with_its_artifacts_in_minio(finished: tuple[Obj
     found = stored(f"{root}/")
     where = f"two-steps/{run['run_id']}"
     assert [path for path in found if path.startswith(f"{where}/make/") and path.endswith("/data")]
-    (model,) = (content for path, content in found.items() if path.startswith(f"{where}/shout/"))
-    assert model == f"hello {root}".upper().encode()
+    outputs = {path: content for path, content in found.items() if path.startswith(f"{where}/shout/")}
+    (model,) = (content for path, content in outputs.items() if path.endswith("/model"))
+    assert model == f"hello {root}".upper().encode(), list(outputs)
 
 
 def test_it_ran_once_in_the_one_namespace_under_the_runners_account(kubeflow: Kubeflow, finished: tuple[Obj, str]):
@@ -108,10 +109,19 @@ def test_a_run_whose_step_fails_says_so(kubeflow: Kubeflow):
 def test_pods_reach_the_api_server_by_its_services_name(kubeflow: Kubeflow):
     script = f"import urllib.request as u; print(u.urlopen('{kubeflow.cluster_url}/apis/v2beta1/healthz').read())"
     name = f"asks-{uuid.uuid4().hex[:6]}"
-    said = kubeflow.cluster.kubectl(
-        *("run", name, f"--image={STEP_IMAGE}", "--image-pull-policy=Never", "--restart=Never", "--rm", "-i"),
-        *("--command", "--", "python3", "-c", script),
-    )
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "restartPolicy": "Never",
+            "containers": [{"name": "main", "image": STEP_IMAGE, "command": ["python3", "-c", script]}],
+        },
+    }
+    kubeflow.cluster.create(pod)
+    kubeflow.cluster.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{name}", "--timeout=90s")
+    said = kubeflow.cluster.kubectl("logs", name)
+    kubeflow.cluster.kubectl("delete", "pod", name, "--wait=false")
     assert "multi_user" in said
 
 

@@ -10,6 +10,7 @@ from local import builds, image_table, up, versions
 from local.cluster import Cluster
 from local.kubeflow import install, objects, sources, wire
 from local.kubeflow.sources import Archive
+from local.processes import Identity
 
 
 def message(number: int, value: bytes) -> bytes:
@@ -91,15 +92,21 @@ def test_pinned_archives_are_those_that_the_go_modules_name():
             assert f"{archive.path} {archive.version}" in text
 
 
-def test_programs_of_kubeflow_are_built_only_where_it_is_wanted():
+def test_programs_of_kubeflow_are_built_only_where_it_is_wanted(tmp_path: Path):
     programs = {f"build {name}" for name, one in versions.read().programs.items() if one.only}
     assert programs
-    without = {part.name for part in up.parts(Cluster(), [])}
-    whole = {part.name: part for part in up.parts(Cluster(), [], kubeflow=True)}
+    cluster = Cluster(tmp_path)
+    without = {part.name for part in up.parts(cluster, [])}
+    whole = {part.name: part for part in up.parts(cluster, [], kubeflow=True)}
     assert not programs & without
     assert programs <= set(whole)
     assert {f"import {name}" for name in ("argo", "kubeflow", "operator", "mysql", "minio")} <= set(whole)
     assert "chart" in whole["kubeflow"].needs
+
+
+def test_where_the_chart_is_installed_no_operator_is_built_for_it():
+    told = Told({"secrets": "secret/sh.helm.release.v1.trainyard.v1"})
+    assert not {"image operator", "image mysql"} & {part.name for part in up.parts(told, [], kubeflow=True)}
 
 
 def pods() -> dict[str, dict[str, Any]]:
@@ -141,7 +148,11 @@ class Told(Cluster):
     """A cluster whose kubectl answers from a table and notes what it was given."""
 
     def __init__(self, answers: dict[str, str]) -> None:
+        super().__init__(Path("/nonexistent"))
         self.answers, self.asked = answers, []
+
+    def supervisor(self) -> Identity | None:
+        return Identity(1, 1)
 
     def kubectl(self, *arguments: str, given: str | None = None) -> str:
         self.asked.append((arguments, given))
