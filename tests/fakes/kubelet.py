@@ -15,6 +15,7 @@ from tests.fakes.cluster import FakeCluster
 from trainyard import naming
 from trainyard.systems.artifacts.port import Manifest, ManifestFile
 from trainyard.systems.cluster.port import JOB, POD, Ref
+from trainyard.systems.engine.job_workers import ANNOTATION_INDEX
 
 IMAGE = "sha256:" + "a" * 64
 DATASET = {"name": "train", "uri": "s3://data/churn/", "digest": "sha256:" + "d" * 64}
@@ -54,7 +55,8 @@ def exited(code: int, message: str = "", reason: str = "", container: str = "tra
 
 def evicted(message: str) -> Moment:
     """The kubelet took the pod off its node; no container tells anything."""
-    return lambda _at: {"phase": "Failed", "reason": "Evicted", "message": message}
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet", "message": message}
+    return lambda _at: {"phase": "Failed", "reason": "Evicted", "message": message, "conditions": [condition]}
 
 
 def lost() -> Moment:
@@ -73,8 +75,8 @@ def _status(phase: str, container: str, state: Mapping[str, Any]) -> Status:
 class Kubelet:
     """One tick moves every pod one moment on in the script of its role; the last moment stays.
 
-    `scripts`: role to moments, or `<role>-<n>` for the n-th pod. A publisher that exits 0 has stored `manifest`
-    (None: nothing). `stops`: whether containers end when their pod is deleted.
+    `scripts`: role to moments, or `<role>-<n>` for the n-th pod, `@<n>` after either for an attempt. A publisher
+    that exits 0 has stored `manifest` (None: nothing). `stops`: whether containers end when their pod is deleted.
     """
 
     cluster: FakeCluster
@@ -107,32 +109,50 @@ class Kubelet:
         if "deletionTimestamp" in meta or job.get("status", {}).get("conditions"):
             return
         pods = [p for p in self.cluster.all(POD, meta["namespace"]) if _owner(p) == meta["uid"]]
+        if spec.get("suspend"):
+            self._delete(pods)
+            return
         phases = [p.get("status", {}).get("phase", "Pending") for p in pods]
         failed = phases.count("Failed")
-        if "Succeeded" in phases:
+        if phases.count("Succeeded") >= spec["completions"]:
             self._conclude(job, "Complete", "")
-        elif failed > spec["backoffLimit"] or self._fails_for_good(spec, pods):
-            self._conclude(job, "Failed", "Job has reached the specified backoff limit")
-        elif failed == len(pods):
-            self._create_pod(job, len(pods))
+        elif why := _fails_for_good(spec, pods):
+            self._fail(job, pods, why)
+        elif failed > spec["backoffLimit"]:
+            self._fail(job, pods, "Job has reached the specified backoff limit")
+        else:
+            self._create_pods(job, pods)
 
-    def _fails_for_good(self, spec: Mapping[str, Any], pods: list[Any]) -> bool:
-        codes = {c for rule in spec.get("podFailurePolicy", {}).get("rules", ()) for c in rule["onExitCodes"]["values"]}
-        told = [c for p in pods for c in p.get("status", {}).get("containerStatuses", ())]
-        return any(c["state"].get("terminated", {}).get("exitCode") in codes for c in told)
+    def _fail(self, job: Mapping[str, Any], pods: list[Any], why: str) -> None:
+        self._conclude(job, "Failed", why)
+        self._delete([p for p in pods if p.get("status", {}).get("phase") not in ("Failed", "Succeeded")])
+
+    def _delete(self, pods: list[Any]) -> None:
+        for pod in pods:
+            self.cluster.remove(_ref(POD, pod))
 
     def _conclude(self, job: Mapping[str, Any], kind: str, message: str) -> None:
         condition = {"type": kind, "status": "True", "message": message, "lastTransitionTime": self._stamp()}
         ended = {"completionTime": self._stamp()} if kind == "Complete" else {}
         self.cluster.edit(_ref(JOB, job), {"status": {"conditions": [condition], **ended}}, status=True)
 
-    def _create_pod(self, job: Mapping[str, Any], number: int) -> None:
+    def _create_pods(self, job: Mapping[str, Any], pods: list[Any]) -> None:
+        if job["spec"].get("completionMode") == "Indexed":
+            there = {p["metadata"]["annotations"][ANNOTATION_INDEX] for p in pods}
+            for index in range(job["spec"]["completions"]):
+                if str(index) not in there:
+                    self._create_pod(job, index, {ANNOTATION_INDEX: str(index)})
+        elif all(p.get("status", {}).get("phase") == "Failed" for p in pods):
+            self._create_pod(job, len(pods), {})
+
+    def _create_pod(self, job: Mapping[str, Any], number: int, annotations: Mapping[str, str]) -> None:
         meta, template = job["metadata"], job["spec"]["template"]
         owner = {"apiVersion": "batch/v1", "kind": "Job", "name": meta["name"], "uid": meta["uid"]}
         pod_meta = {
             "name": f"{meta['name']}-{number}",
             "namespace": meta["namespace"],
             "labels": template["metadata"]["labels"],
+            "annotations": dict(annotations),
             "ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}],
             "finalizers": ["test/kubelet"],  # a pod that runs goes when its kubelet lets it go
         }
@@ -142,8 +162,10 @@ class Kubelet:
     def _run(self, pod: Mapping[str, Any]) -> None:
         if "deletionTimestamp" in pod["metadata"]:
             return
-        role, number = pod["metadata"]["labels"][naming.LABEL_ROLE], pod["metadata"]["name"].rpartition("-")[2]
-        script = self.scripts.get(f"{role}-{number}", self.scripts.get(role, []))
+        labels, number = pod["metadata"]["labels"], pod["metadata"]["name"].rpartition("-")[2]
+        role, attempt = labels[naming.LABEL_ROLE], labels[naming.LABEL_ATTEMPT]
+        names = (f"{role}-{number}@{attempt}", f"{role}@{attempt}", f"{role}-{number}", role)
+        script = next((self.scripts[name] for name in names if name in self.scripts), [])
         at = self._moment.get(pod["metadata"]["uid"], 0)
         if at >= len(script):
             return
@@ -180,6 +202,28 @@ def environment(container: Mapping[str, Any]) -> dict[str, Any]:
         name: json.loads(pairs[name]) for name in ("TRAINYARD_PARAMETERS", "TRAINYARD_DATASETS") if name in pairs
     }
     return {**pairs, **as_json}
+
+
+def _fails_for_good(spec: Mapping[str, Any], pods: list[Any]) -> str:
+    """Return what the Job controller says of the first pod that fits the Job's failure policy, "" for none."""
+    rules = spec.get("podFailurePolicy", {}).get("rules", ())
+    told = (
+        f"Pod {pod['metadata']['namespace']}/{pod['metadata']['name']}-x matches FailJob rule at index {at}"
+        for pod in pods
+        for at, rule in enumerate(rules)
+        if pod.get("status", {}).get("phase") == "Failed" and _fits(rule, pod["status"])
+    )
+    return next(told, "")
+
+
+def _fits(rule: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    wanted = {c["type"] for c in rule.get("onPodConditions", ())}
+    if wanted.intersection(c["type"] for c in status.get("conditions", ())):
+        return True
+    exits = rule.get("onExitCodes")
+    ended = [c["state"].get("terminated", {}).get("exitCode") for c in status.get("containerStatuses", ())]
+    codes = [code for code in ended if code]
+    return exits is not None and any((code in exits["values"]) == (exits["operator"] == "In") for code in codes)
 
 
 def _keep_start(state: dict[str, Any], before: Mapping[str, Any]) -> None:

@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from trainyard import naming
-from trainyard.reconciling.plan import PatchMetadata, Plan, WriteStatus
+from trainyard.reconciling.plan import Note, PatchMetadata, Plan, WriteStatus
 from trainyard.reconciling.status import difference
-from trainyard.systems.engine.port import EngineState, Phase
+from trainyard.systems.engine.port import EngineState, Phase, RunRequest
 from trainyard.training_run import deadlines, lineage, outcome, parameters, reasons, request, status
 from trainyard.training_run.ending import (
     AGAIN_SECONDS,
@@ -25,11 +25,13 @@ from trainyard.training_run.ending import (
     stop,
 )
 from trainyard.training_run.outcome import Outcome
+from trainyard.training_run.retrying import fail_for_now, try_again
 from trainyard.training_run.state import CreateVersion, Observed, StartEngine
 
 CLEANUP_SECONDS = 600.0  # api.md, cleanupDeadlineSeconds
 ROWS_WAIT_SECONDS = 86_400.0  # deletion waits for the database for a day at most
 PENDING_SECONDS = 10.0  # the events of a waiting pod are not watched
+QUEUE_SECONDS = 5.0  # whether an older run has ended
 WAITING_REASONS = (reasons.UNSCHEDULABLE, reasons.IMAGE_PULL_FAILED)
 
 Rule = Callable[[Observed, datetime], Plan | None]
@@ -97,7 +99,8 @@ def refuse_unreadable(seen: Observed, now: datetime) -> Plan | None:
 
 def cancel(seen: Observed, now: datetime) -> Plan | None:
     """A person cancels or deletes it. A run that ended in the same moment has ended as it did."""
-    asked = seen.run is not None and seen.run.spec.cancel and _engine(seen).phase not in (Phase.SUCCEEDED, Phase.FAILED)
+    has_ended = _engine(seen).phase in (Phase.SUCCEEDED, Phase.FAILED) and not _is_between(seen)
+    asked = seen.run is not None and seen.run.spec.cancel and not has_ended
     if not asked and not is_deleting(seen):
         return None
     return end(seen, now, Outcome(reason=reasons.CANCELLED, at=status.stamp(now)))
@@ -139,6 +142,13 @@ def wait_for_secrets(seen: Observed, now: datetime) -> Plan | None:
     return _refuse(seen, now, reasons.SECRET_NOT_USABLE, message, AGAIN_SECONDS)
 
 
+def wait_for_older(seen: Observed, now: datetime) -> Plan | None:
+    """An event's run, under Forbid: one at a time, in the order in which they came."""
+    if is_identified(seen) or not seen.ahead:
+        return None
+    return Plan(status=status.waiting(seen, now), revisit_after=QUEUE_SECONDS)
+
+
 def wait_for_engine(seen: Observed, now: datetime) -> Plan | None:
     """The engine does not answer: keep the intent, come again."""
     if not is_identified(seen) or seen.engine is not None:
@@ -151,10 +161,11 @@ def start(seen: Observed, now: datetime) -> Plan | None:
     """Identity into metadata, intent into status, then the engine, which finds what it has started already."""
     if not _unstarted(seen) or seen.request is None or seen.source.state is None:
         return None
-    intent = status.starting(seen, now)
+    intent = status.starting(seen, now, seen.request)
     return Plan(
-        actions=(*_identify(seen, seen.request.id), *_intend(seen, intent), StartEngine(seen.kind, seen.request)),
+        actions=(*_identify(seen, seen.request), *_intend(seen, intent), StartEngine(seen.kind, seen.request)),
         status=intent,
+        notes=_warnings(seen.request),
         revisit_after=SOON_SECONDS,
     )
 
@@ -178,8 +189,7 @@ def fail(seen: Observed, now: datetime) -> Plan | None:
     engine = _engine(seen)
     if engine.phase is not Phase.FAILED:
         return None
-    at = next((s.completion_time for s in engine.steps if s.state is Phase.FAILED), None)
-    ended = Outcome(reason=engine.reason, message=engine.message, at=at or status.stamp(now))
+    ended = Outcome(reason=engine.reason, message=engine.message, at=status.failed_at(engine) or status.stamp(now))
     return end(seen, now, ended)
 
 
@@ -244,7 +254,7 @@ def follow(seen: Observed, now: datetime) -> Plan:
     return Plan(
         actions=(StartEngine(seen.kind, seen.request),) if due and seen.request is not None else (),
         status=status.following(seen, now, engine),
-        records=() if seen.before.steps else (lineage.started(seen, seen.before.start_time or status.stamp(now)),),
+        records=lineage.owed(seen, status.stamp(now)),
         revisit_after=SOON_SECONDS if due else _next_look(seen, now, engine),
     )
 
@@ -262,9 +272,12 @@ RULES: tuple[Rule, ...] = (
     refuse_parameters,
     wait_for_engine_kind,
     wait_for_secrets,
+    wait_for_older,
     wait_for_engine,
+    try_again,
     start,
     lost,
+    fail_for_now,
     fail,
     wait_for_store,
     succeed,
@@ -286,7 +299,12 @@ def _unstarted(seen: Observed) -> bool:
     if not is_identified(seen):
         return True
     absent = seen.engine is not None and seen.engine.phase is Phase.ABSENT
-    return absent and not seen.before.steps and request.is_own_identity(seen.meta, seen.before)
+    told = request.told_steps(seen.meta, seen.before) or _is_between(seen)
+    return absent and not told and request.is_own_identity(seen.meta, seen.before)
+
+
+def _is_between(seen: Observed) -> bool:
+    return request.is_between_attempts(seen.meta, seen.before)
 
 
 def _next_look(seen: Observed, now: datetime, engine: EngineState) -> float:
@@ -304,12 +322,20 @@ def _publish_failed(seen: Observed, now: datetime, message: str) -> Plan:
     return end(seen, now, Outcome(reason=reasons.PUBLISH_FAILED, message=message, at=status.stamp(now)))
 
 
-def _identify(seen: Observed, engine_id: str) -> tuple[PatchMetadata, ...]:
-    """Finalizer and identity in one write, once."""
+def _warnings(wanted: RunRequest) -> tuple[Note, ...]:
+    """Several workers that nobody starts together: told once."""
+    alone = int(wanted.spec.get("workers", 1)) == 1 or wanted.compute.get("queue")
+    told = reasons.sentence(reasons.NO_GANG_SCHEDULING)
+    return () if alone else (Note(reasons.NO_GANG_SCHEDULING, told, "start", "Warning"),)
+
+
+def _identify(seen: Observed, wanted: RunRequest) -> tuple[PatchMetadata, ...]:
+    """Finalizer, identity and attempt in one write, once."""
     if is_identified(seen) and naming.FINALIZER in seen.meta.finalizers:
         return ()
     others = tuple(f for f in seen.meta.finalizers if f != naming.FINALIZER)
-    return (PatchMetadata((*others, naming.FINALIZER), {naming.ANNOTATION_ENGINE_ID: engine_id}),)
+    identity = {naming.ANNOTATION_ENGINE_ID: wanted.id, naming.ANNOTATION_ATTEMPT: str(wanted.attempt)}
+    return (PatchMetadata((*others, naming.FINALIZER), identity),)
 
 
 def _intend(seen: Observed, intent: Mapping[str, Any]) -> tuple[WriteStatus, ...]:

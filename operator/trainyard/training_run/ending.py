@@ -40,10 +40,11 @@ def end(seen: Observed, now: datetime, ends: Outcome, first: tuple[Action, ...] 
         return Plan((*keep, *stop(seen)), status.stopping(seen, now, ends), revisit_after=after)
     normal = ends.succeeded or ends.reason == reasons.CANCELLED
     note = Note(ends.reason, reasons.sentence(ends.reason, ends.message), "ended", "Normal" if normal else "Warning")
+    owed = lineage.owed(seen, status.stamp(now)) if seen.before.attempts else ()
     return Plan(
         (*first, *keep),
         status.ended(seen, now, ends),
-        lineage.finished(seen, ends),
+        (*owed, *lineage.finished(seen, ends)),
         (note,),
         SOON_SECONDS if is_deleting(seen) else None,
     )

@@ -13,6 +13,7 @@ from trainyard.resources.model_version import Artifact, ModelVersionSpec, Source
 from trainyard.resources.pipeline_revision import PipelineState
 from trainyard.resources.training_run import ArtifactStatus, AttemptStatus, DatasetStatus, OutputsStatus, TrainingRun
 from trainyard.systems.engine.port import Outputs
+from trainyard.training_run import request
 from trainyard.training_run.outcome import Outcome
 from trainyard.training_run.state import Observed
 
@@ -103,6 +104,18 @@ def attempt_failed(seen: Observed, failed: AttemptStatus, at: str) -> Record:
     """Return the row of an attempt that failed; another one follows, or the run's end."""
     data = {**_asked(seen), "event": "AttemptFailed", **failed.to_wire()}
     return _record(seen, ATTEMPT + failed.attempt, "run", failed.completion_time or at, data)
+
+
+def owed(seen: Observed, at: str) -> tuple[Record, ...]:
+    """Return the row that is surely written only once the steps of the attempt after it stand in status.
+
+    The run's start, or the failure of the attempt before: offered again until then, taken once.
+    """
+    between = request.is_between_attempts(seen.meta, seen.before)
+    if request.told_steps(seen.meta, seen.before) and not between:
+        return ()
+    last = seen.before.attempts[-1] if seen.before.attempts else None
+    return (started(seen, seen.before.start_time or at) if last is None else attempt_failed(seen, last, at),)
 
 
 def finished(seen: Observed, outcome: Outcome) -> tuple[Record, ...]:

@@ -16,12 +16,13 @@ from trainyard.systems.cluster.port import (
     MODEL_VERSION,
     SECRET,
     TRAINING_PIPELINE,
+    TRAINING_RUN,
     Forbidden,
     Ref,
 )
 from trainyard.systems.engine.port import EngineError, Phase
+from trainyard.training_run import concurrency, sources, status
 from trainyard.training_run import request as requests
-from trainyard.training_run import sources, status
 from trainyard.training_run.sources import Source
 from trainyard.training_run.state import Observed
 
@@ -38,7 +39,7 @@ async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
     if naming.ANNOTATION_ENGINE_ID in seen.meta.annotations:
         seen = await _with_engine(seen, systems)
     elif seen.source.state is not None:
-        seen = replace(seen, unusable_secrets=await _unusable(seen.meta.namespace, seen.source.state, systems))
+        seen = await _before_start(seen, seen.source.state, systems)
     ends = naming.ANNOTATION_OUTCOME in seen.meta.annotations
     if not ends and seen.engine is not None and seen.engine.phase is Phase.SUCCEEDED:
         seen = await _with_outputs(seen, systems)
@@ -81,10 +82,30 @@ async def _source(seen: Observed, run: TrainingRun, systems: Systems) -> Source:
     return sources.read(run.spec.pipeline, named.revision, found)
 
 
+async def _before_start(seen: Observed, state: PipelineState, systems: Systems) -> Observed:
+    """Look at what a run that was not started may have to wait for."""
+    ahead = "" if seen.run is None else await _ahead(seen.run, systems)
+    return replace(seen, unusable_secrets=await _unusable(seen.meta.namespace, state, systems), ahead=ahead)
+
+
+async def _ahead(run: TrainingRun, systems: Systems) -> str:
+    """Return the run that this one waits for. That there is none is looked at live: what follows is not undone."""
+    namespace = run.metadata.namespace
+    if run.spec.trigger.type not in concurrency.WAITING_TYPES:
+        return ""
+    pipeline = await systems.cluster.get(Ref(TRAINING_PIPELINE, namespace, run.spec.pipeline))
+    if not concurrency.may_wait(run, pipeline):
+        return ""
+    known = concurrency.ahead_of(run, await systems.cluster.list(TRAINING_RUN, namespace))
+    return known or concurrency.ahead_of(run, await systems.cluster.list(TRAINING_RUN, namespace, live=True))
+
+
 async def _unusable(namespace: str, state: PipelineState, systems: Systems) -> tuple[str, ...]:
     """Return the Secrets that the training names and that their owner did not open to pods."""
-    env = state.engine.job.template.env if state.engine.job else ()
-    names = sorted({e.secret_key_ref.name for e in env if e.secret_key_ref})
+    template = state.engine.job.template if state.engine.job else None
+    env, volumes = (template.env, template.volumes) if template else ((), ())
+    named = {e.secret_key_ref.name for e in env if e.secret_key_ref} | {v.secret.name for v in volumes if v.secret}
+    names = sorted(named)
     return tuple([name for name in names if not await _is_usable(Ref(SECRET, namespace, name), systems)])
 
 

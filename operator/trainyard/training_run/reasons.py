@@ -10,6 +10,8 @@ STARTING = "Starting"
 PENDING = "Pending"
 RUNNING = "Running"
 STOPPING = "Stopping"
+RETRYING = "Retrying"
+WAITING_FOR_RUN = "WaitingForRun"
 SUCCEEDED = "Succeeded"
 CANCELLED = "Cancelled"
 TIMED_OUT = "TimedOut"
@@ -17,8 +19,13 @@ OUT_OF_MEMORY = "OutOfMemory"
 UNSCHEDULABLE = "Unschedulable"
 IMAGE_PULL_FAILED = "ImagePullFailed"
 STEP_FAILED = "StepFailed"
+EVICTED = "Evicted"
+NODE_LOST = "NodeLost"
 PUBLISH_FAILED = "PublishFailed"
 ENGINE_UNREACHABLE = "EngineUnreachable"
+
+# Told once, as an event.
+NO_GANG_SCHEDULING = "NoGangScheduling"
 
 # Accepted: why not.
 ACCEPTED = "Accepted"
@@ -38,6 +45,9 @@ SENTENCES: Mapping[str, str] = {
     PENDING: "The engine has the run; nothing of it runs yet.",
     RUNNING: "The run is under way.",
     STOPPING: "The run is being stopped.",
+    WAITING_FOR_RUN: "With concurrency Forbid it waits for an older run.",
+    NO_GANG_SCHEDULING: "Several workers without a queue: some may wait for nodes while the others hold theirs. "
+    "Name a Kueue LocalQueue in compute.queue to start all of them or none.",
     SUCCEEDED: "The model is trained and published.",
     CANCELLED: "The run was cancelled.",
     TIMED_OUT: "The run took longer than its pipeline's timeoutSeconds.",

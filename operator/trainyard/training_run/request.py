@@ -1,18 +1,23 @@
 """What the engine is asked for: made from the run, its revision and its identity, the same every time. Pure."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 from trainyard import naming
 from trainyard.resources.base import ObjectMeta
 from trainyard.resources.pipeline_revision import PipelineState
-from trainyard.resources.training_run import TrainingRun, TrainingRunStatus
+from trainyard.resources.training_run import StepStatus, TrainingRun, TrainingRunStatus
 from trainyard.systems.engine.port import Owner, RunRequest
 from trainyard.training_run.parameters import complete
 
+_ATTEMPT = re.compile("[1-9][0-9]?")
+
 
 def identity(meta: ObjectMeta, status: TrainingRunStatus) -> tuple[str, int]:
-    """Return (engine id, attempt). The id that the run carries counts, whatever its uid is now."""
-    attempt = max(1, status.attempt)
+    """Return (engine id, attempt). What the run carries in metadata counts, whatever its uid is now."""
+    carried = meta.annotations.get(naming.ANNOTATION_ATTEMPT, "")
+    attempt = int(carried) if _ATTEMPT.fullmatch(carried) else max(1, status.attempt)
     return meta.annotations.get(naming.ANNOTATION_ENGINE_ID) or naming.engine_id(meta.uid, attempt), attempt
 
 
@@ -20,6 +25,24 @@ def is_own_identity(meta: ObjectMeta, status: TrainingRunStatus) -> bool:
     """Whether the carried id was made for this very object, and not for the one it is a restored copy of."""
     engine_id, attempt = identity(meta, status)
     return engine_id == naming.engine_id(meta.uid, attempt)
+
+
+def told_steps(meta: ObjectMeta, status: TrainingRunStatus) -> tuple[StepStatus, ...]:
+    """Return the steps that the status tells of the present attempt; none where it still speaks of the one before."""
+    return status.steps if max(1, status.attempt) == identity(meta, status)[1] else ()
+
+
+def is_between_attempts(meta: ObjectMeta, status: TrainingRunStatus) -> bool:
+    """Whether the present attempt is known to have failed, and the next one has no identity yet."""
+    last = status.attempts[-1] if status.attempts else None
+    return last is not None and (last.engine_id, last.attempt) == identity(meta, status)
+
+
+def next_attempt(request: RunRequest) -> RunRequest:
+    """Return the request of the attempt after this one; only its identity and where it publishes differ."""
+    attempt = request.attempt + 1
+    output = f"{request.output.removesuffix(f'{request.attempt}/')}{attempt}/"
+    return replace(request, id=naming.engine_id(request.owner.uid, attempt), attempt=attempt, output=output)
 
 
 def engine_of(state: PipelineState) -> tuple[str, dict[str, Any]]:
@@ -64,4 +87,5 @@ def whole(run: TrainingRun, state: PipelineState, bucket: str) -> RunRequest:
         datasets={d.name: d.uri for d in state.data.datasets},
         output=f"{prefix}{found.attempt}/",
         timeout_seconds=state.timeout_seconds,
+        retry_limit=state.retry.limit,
     )

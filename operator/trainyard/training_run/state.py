@@ -19,7 +19,7 @@ class Observed:
     kind: the engine's branch. request: None where the revision is missing and nothing was started.
     engine: None where nothing was started or the engine does not answer (`engine_error`).
     outputs: only read once the engine has succeeded; `outputs_error` where the store does not answer.
-    version: the ModelVersion that bears the run's name, if there is one.
+    version: the ModelVersion that bears the run's name, if there is one. ahead: the older run that it waits for, "".
     """
 
     meta: ObjectMeta
@@ -36,6 +36,7 @@ class Observed:
     outputs: Outputs | None = None
     outputs_error: str = ""
     version: Mapping[str, Any] | None = None
+    ahead: str = ""
 
 
 @dataclass(frozen=True)

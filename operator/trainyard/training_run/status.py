@@ -9,13 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from trainyard.resources.conditions import Condition, condition, find, merge
-from trainyard.resources.training_run import EngineRun, StepStatus
-from trainyard.systems.engine.port import EngineState, Phase, Step
-from trainyard.training_run import lineage, reasons
+from trainyard.resources.training_run import AttemptStatus, EngineRun, StepStatus
+from trainyard.systems.engine.port import EngineState, Phase, RunRequest, Step
+from trainyard.training_run import lineage, reasons, request
 from trainyard.training_run.outcome import Outcome
 from trainyard.training_run.state import Observed
 
 MESSAGE_LIMIT = 2000
+ATTEMPTS_LIMIT = 20
 DONE = ("Succeeded", "Failed")
 
 
@@ -50,9 +51,26 @@ def refused(seen: Observed, now: datetime, reason: str, message: str) -> dict[st
     )
 
 
-def starting(seen: Observed, now: datetime) -> dict[str, Any]:
+def waiting(seen: Observed, now: datetime) -> dict[str, Any]:
+    """Return the status of a run that waits for an older one."""
+    message = f"Concurrency Forbid: it waits until TrainingRun {seen.ahead} has ended."
+    told = _told("Succeeded", None, reasons.WAITING_FOR_RUN, message)
+    return _status(seen, now, _under_way(_told("Started", False, reasons.WAITING_FOR_RUN, message), told))
+
+
+def retrying(seen: Observed, now: datetime, failed: AttemptStatus, at: str | None) -> dict[str, Any]:
+    """Return the status between two attempts: what failed, its steps, and when the next one starts."""
+    others = [a for a in seen.before.attempts if a.attempt != failed.attempt]
+    started = find(seen.before.conditions, "Started") or condition("Started", None, reasons.RETRYING)
+    message = f"Attempt {failed.attempt} failed ({failed.reason}): {failed.message}"
+    told = _told("Succeeded", None, reasons.RETRYING, message)
+    attempts = (*others, failed)[-ATTEMPTS_LIMIT:]
+    steps = current_steps(seen)
+    return _status(seen, now, _under_way(started, told), attempts=attempts, retry_time=at, steps=steps)
+
+
+def starting(seen: Observed, now: datetime, wanted: RunRequest) -> dict[str, Any]:
     """Return the intent: which engine, under which identity, with what. A refusal that was told stays told."""
-    assert seen.request is not None  # noqa: S101 - nothing starts without one
     told = find(seen.before.conditions, "Succeeded")
     refusal = told if told and told.reason == reasons.ENGINE_UNREACHABLE else None
     succeeded = refusal or _told("Succeeded", None, reasons.STARTING)
@@ -61,9 +79,11 @@ def starting(seen: Observed, now: datetime) -> dict[str, Any]:
         now,
         _under_way(_told("Started", None, reasons.STARTING), succeeded),
         revision=seen.source.revision,
-        attempt=seen.request.attempt,
-        engine=EngineRun(kind=seen.kind, id=seen.request.id),
-        parameters=dict(seen.request.parameters),
+        attempt=wanted.attempt,
+        engine=EngineRun(kind=seen.kind, id=wanted.id),
+        parameters=dict(wanted.parameters),
+        retry_time=None,
+        steps=(),
         start_time=seen.before.start_time or stamp(now),
         **lineage.provenance(seen),
     )
@@ -75,7 +95,7 @@ def following(seen: Observed, now: datetime, engine: EngineState) -> dict[str, A
     reason = engine.reason or (reasons.RUNNING if started else reasons.PENDING)
     succeeded = _sticky(seen, _told("Succeeded", None, reason, engine.message))
     start = _told("Started", started, "Started" if started else reason, "" if started else succeeded.message)
-    return _status(seen, now, _under_way(start, succeeded), steps=_steps(seen, engine.steps))
+    return _status(seen, now, _under_way(start, succeeded), steps=_steps(seen, engine.steps), **_where(seen, engine))
 
 
 def unreachable(seen: Observed, now: datetime, message: str) -> dict[str, Any]:
@@ -89,7 +109,7 @@ def stopping(seen: Observed, now: datetime, outcome: Outcome) -> dict[str, Any]:
     """Return the status of a run that has ended for us and still runs on the engine."""
     steps = closed(current_steps(seen), outcome)
     succeeded = _told("Succeeded", None, reasons.STOPPING, f"The run is being stopped: {outcome.reason}.")
-    return _status(seen, now, _under_way(_started(steps, outcome), succeeded), steps=steps)
+    return _status(seen, now, _under_way(_started(seen, steps, outcome), succeeded), steps=steps)
 
 
 def ended(seen: Observed, now: datetime, outcome: Outcome) -> dict[str, Any]:
@@ -101,13 +121,14 @@ def ended(seen: Observed, now: datetime, outcome: Outcome) -> dict[str, Any]:
         now,
         (
             _accepted() if accepted else _told("Accepted", False, outcome.reason, outcome.message),
-            _started(steps, outcome),
+            _started(seen, steps, outcome),
             _told("Succeeded", outcome.succeeded, outcome.reason, outcome.message),
             condition("Reconciling", False, outcome.reason),
             condition("Stalled", not outcome.succeeded, outcome.reason),
         ),
         revision=seen.before.revision or seen.source.revision,
         steps=steps,
+        retry_time=None,
         completion_time=outcome.at or None,
         outputs=outcome.outputs,
         model_version=outcome.model_version,
@@ -135,7 +156,12 @@ def closed(steps: Iterable[StepStatus], outcome: Outcome) -> tuple[StepStatus, .
 def current_steps(seen: Observed) -> tuple[StepStatus, ...]:
     """Return the steps as the engine tells them, as they were told last where it tells none."""
     told = seen.engine.steps if seen.engine is not None else ()
-    return _steps(seen, told) or seen.before.steps
+    return _steps(seen, told) or request.told_steps(seen.meta, seen.before)
+
+
+def failed_at(engine: EngineState) -> str | None:
+    """Return when the first failed step ended, None where no failed step tells."""
+    return min((s.completion_time for s in engine.steps if s.state is Phase.FAILED and s.completion_time), default=None)
 
 
 def first_message(seen: Observed, reason: str) -> str:
@@ -149,6 +175,13 @@ def _status(seen: Observed, now: datetime, conditions: Iterable[Condition], **fi
     merged = merge(seen.before.conditions, conditions, generation, stamp(now))
     update = {"observed_generation": generation, "conditions": merged, **fields}
     return seen.before.model_copy(update=update).to_wire()
+
+
+def _where(seen: Observed, engine: EngineState) -> dict[str, Any]:
+    """Return where the attempt runs: also told again where a status was lost."""
+    engine_id, attempt = request.identity(seen.meta, seen.before)
+    found = EngineRun.model_validate({"kind": seen.kind, "id": engine_id, "url": engine.url})
+    return {"attempt": attempt, "engine": found, "revision": seen.before.revision or seen.source.revision}
 
 
 def _told(kind: str, status: bool | None, reason: str, message: str = "") -> Condition:
@@ -169,8 +202,8 @@ def _under_way(started: Condition, succeeded: Condition) -> tuple[Condition, ...
     )
 
 
-def _started(steps: Iterable[StepStatus], outcome: Outcome) -> Condition:
-    began = outcome.succeeded or any(s.start_time for s in steps)
+def _started(seen: Observed, steps: Iterable[StepStatus], outcome: Outcome) -> Condition:
+    began = outcome.succeeded or bool(seen.before.attempts) or any(s.start_time for s in steps)
     return condition("Started", began, "Started" if began else outcome.reason)
 
 
@@ -181,7 +214,7 @@ def _sticky(seen: Observed, now: Condition) -> Condition:
 
 
 def _steps(seen: Observed, steps: Iterable[Step]) -> tuple[StepStatus, ...]:
-    before = {s.name: s for s in seen.before.steps}
+    before = {s.name: s for s in request.told_steps(seen.meta, seen.before)}
     return tuple(_step(step, before.get(step.name)) for step in steps)
 
 

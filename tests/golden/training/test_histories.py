@@ -12,6 +12,7 @@ import pytest
 
 from tests.fakes import kubelet
 from tests.fakes.engine import FakeEngine
+from tests.golden.training import stories_of_attempts
 from tests.golden.training.world import NAMESPACE, SPEC, World
 from trainyard import naming
 from trainyard.systems.artifacts.port import Manifest
@@ -29,7 +30,7 @@ from trainyard.systems.engine.port import Phase
 
 FOLDER = Path(__file__).parent
 PIPELINE = Ref(TRAINING_PIPELINE, NAMESPACE, "churn")
-BY_HAND = {"triggers": {"onChange": False}}
+BY_HAND: dict[str, Any] = {"triggers": {"onChange": False}}
 HOUR = 3600
 
 
@@ -481,6 +482,7 @@ HISTORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     history_is_pruned,
     status_of_a_pipeline_is_lost,
     unreadable_objects,
+    *stories_of_attempts.STORIES,
 )
 
 

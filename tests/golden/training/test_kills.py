@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from tests.golden.training import stories_of_attempts as attempts
 from tests.golden.training import test_histories as histories
 from tests.golden.training.world import Killed, World, end_state, jobs
 from trainyard.systems.cluster.port import EVENT, Unavailable
@@ -17,6 +18,8 @@ LIVES = (
     histories.cancelled,
     histories.deleted_while_running,
     histories.replace_cancels_first,
+    attempts.a_worker_fails,
+    pytest.param(attempts.cancelled_between_attempts, marks=pytest.mark.soak),
     pytest.param(histories.history_is_pruned, marks=pytest.mark.soak),  # a hundred writes
 )
 

@@ -232,9 +232,60 @@ def test_the_publisher_holds_no_accelerator_and_follows_the_volume() -> None:
 
 
 def test_the_volume() -> None:
-    assert job_objects.volume(RICH)["spec"] == {
+    (claim,) = job_objects.claims(RICH)
+    assert claim["spec"] == {
         "accessModes": ["ReadWriteOnce"],
         "resources": {"requests": {"storage": "5Gi"}},
         "storageClassName": "fast",
     }
-    assert "storageClassName" not in job_objects.volume(REQUEST)["spec"]
+    assert "storageClassName" not in job_objects.claims(REQUEST)[0]["spec"]
+
+
+def test_checkpoints_on_a_claim_of_their_own() -> None:
+    checkpoint = {"size": "7Gi", "accessMode": "ReadWriteMany"}
+    wanted = replace(RICH, spec={**RICH.spec, "checkpoint": checkpoint})
+    (_, claim) = job_objects.claims(wanted)
+    assert (claim["metadata"]["name"], claim["spec"]["accessModes"]) == ("once-ckpt", ["ReadWriteMany"])
+    pod = _pod(job_objects.train_job(wanted, CONFIG))
+    mounts = {m["name"]: m["mountPath"] for m in pod["containers"][0]["volumeMounts"]}
+    assert mounts["checkpoint"] == kubelet.environment(pod["containers"][0])["TRAINYARD_CHECKPOINT"]
+    assert "once-ckpt" not in json.dumps(job_objects.publish_job(wanted, CONFIG))
+
+
+VOLUMES = [
+    {"name": "shm", "mountPath": "/dev/shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+    {"name": "cache", "mountPath": "/cache"},
+    {"name": "settings", "mountPath": "/etc/train", "readOnly": True, "configMap": {"name": "train"}},
+    {"name": "key", "mountPath": "/key", "secret": {"name": "key"}},
+    {"name": "shared", "mountPath": "/shared", "persistentVolumeClaim": {"claimName": "corpus"}},
+]
+
+
+def test_volumes_of_harmless_kinds_reach_the_training_alone() -> None:
+    template = {**RICH.spec["template"], "volumes": VOLUMES}
+    pod = _pod(job_objects.train_job(replace(RICH, spec={**RICH.spec, "template": template}), CONFIG))
+    assert pod["volumes"][2:] == [
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "1Gi"}},
+        {"name": "cache", "emptyDir": {}},
+        {"name": "settings", "configMap": {"name": "train"}},
+        {"name": "key", "secret": {"secretName": "key"}},
+        {"name": "shared", "persistentVolumeClaim": {"claimName": "corpus"}},
+    ]
+    mounts = pod["containers"][0]["volumeMounts"]
+    assert mounts[4] == {"name": "settings", "mountPath": "/etc/train", "readOnly": True}
+    assert [m["name"] for m in pod["initContainers"][0]["volumeMounts"]] == ["run", "tmp"]
+
+
+def test_a_queue_admits_the_job() -> None:
+    queued = job_objects.train_job(replace(RICH, compute={**RICH.compute, "queue": "gpus"}), CONFIG)
+    assert queued["spec"]["suspend"] is True
+    assert queued["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "gpus"
+    free = job_objects.train_job(RICH, CONFIG)
+    assert "suspend" not in free["spec"]
+    assert "kueue.x-k8s.io/queue-name" not in free["metadata"]["labels"]
+    assert "suspend" not in job_objects.publish_job(RICH, CONFIG)["spec"]
+
+
+def test_an_upload_is_tried_as_often_as_the_pipeline_says() -> None:
+    job = job_objects.publish_job(replace(RICH, retry_limit=4), CONFIG)
+    assert job["spec"]["backoffLimit"] == 7

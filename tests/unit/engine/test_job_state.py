@@ -75,8 +75,8 @@ def test_waiting(moment: kubelet.Moment, reason: str, words: str) -> None:
         (kubelet.exited(3), "StepFailed", "StepFailed", "wrote no log"),
         (kubelet.exited(137, "", "OOMKilled"), "OutOfMemory", "OutOfMemory", "more memory than its limit"),
         (kubelet.exited(137, "x"), "StepFailed", "StepFailed", "exit code 137"),
-        (kubelet.evicted("low on memory"), "StepFailed", "Evicted", "(Evicted): low on memory"),
-        (kubelet.lost(), "StepFailed", "NodeLost", "(NodeLost): Taint manager"),
+        (kubelet.evicted("low on memory"), "Evicted", "Evicted", "was evicted: low on memory"),
+        (kubelet.lost(), "NodeLost", "NodeLost", "lost its node: Taint manager"),
     ],
 )
 def test_failing(moment: kubelet.Moment, reason: str, step: str, words: str) -> None:
@@ -89,7 +89,7 @@ def test_killed_by_an_eviction_is_an_eviction() -> None:
     taken = pod(kubelet.exited(143))
     taken["status"]["conditions"] = [{"type": "DisruptionTarget", "status": "True", "reason": "PreemptionByScheduler"}]
     state = job_state.state([job()], [taken])
-    assert (state.reason, state.steps[0].reason, state.steps[0].exit_code) == ("StepFailed", "Evicted", 143)
+    assert (state.reason, state.steps[0].reason, state.steps[0].exit_code) == ("Evicted", "Evicted", 143)
     assert "taken off its node" in state.message
 
 

@@ -28,7 +28,8 @@ from trainyard.systems.cluster.port import (
     Unavailable,
 )
 from trainyard.systems.engine import job_objects, job_pods, job_state
-from trainyard.systems.engine.port import EngineError, EngineState, Outputs, RunRequest
+from trainyard.systems.engine.job_parts import Part
+from trainyard.systems.engine.port import Announce, EngineError, EngineState, Outputs, RunRequest, unannounced
 
 MANIFEST_LIMIT = 8 * 2**20  # bytes; some 60,000 files
 # Why a pod does not get to its containers; the other warnings stand in the pod's own status.
@@ -46,12 +47,13 @@ class JobEngine:
         self._artifacts = artifacts
         self._config = config
 
-    async def start(self, request: RunRequest) -> None:
+    async def start(self, request: RunRequest, announce: Announce = unannounced) -> None:
         """Create what the attempt needs next; see the port."""
         async with _as_engine_errors():
             jobs, pods = await self._children(request, live=True)
             if not jobs:
-                await self._create(job_objects.volume(request), request)
+                for claim in job_objects.claims(request):
+                    await self._create(claim, request)
                 await self._create(job_objects.service(request), request)
                 await self._create(job_objects.train_job(request, self._config), request)
             elif job_state.state(jobs, pods).due:
@@ -159,7 +161,7 @@ def _manifest(text: bytes | None) -> Manifest | None:
         return None
 
 
-def _outputs(request: RunRequest, manifest: Manifest, train: job_state.Part, publish: job_state.Part) -> Outputs:
+def _outputs(request: RunRequest, manifest: Manifest, train: Part, publish: Part) -> Outputs:
     images = {job_pods.image_digest(pod, job_objects.TRAIN) for pod in train.pods} - {""}
     return Outputs(
         uri=request.output,

@@ -1,4 +1,4 @@
-"""What the job engine creates: one run's volume, headless Service, training Job and publishing Job. Pure.
+"""What the job engine creates: one run's claims, headless Service, training Job and publishing Job. Pure.
 
 Rendered once and created once; nothing here is ever re-applied. Used by `job`.
 """
@@ -9,13 +9,23 @@ from typing import Any
 
 from trainyard import naming
 from trainyard.systems.bundle import Config
+from trainyard.systems.engine import job_workers
 from trainyard.systems.engine.port import RunRequest
 
 ROOT = "/trainyard"
 DATA = f"{ROOT}/data"
+CHECKPOINT = f"{ROOT}/checkpoint"
 USER_ID = 65532  # no name in any image; the volume belongs to it by fsGroup
 NOTHING_TO_PUBLISH = 3  # docs/contracts.md, The courier
-PUBLISH_RETRIES = 3
+PUBLISH_RETRIES = 3  # and the pipeline's own retry.limit; each with the Job controller's doubled wait
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+# The Job keeps the failing pod's name and exit code, though the pod is gone by the time that somebody looks.
+FAIL_AT_ONCE = {
+    "rules": [
+        {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+        {"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [0]}},
+    ]
+}
 TRAIN, PUBLISH, FETCH = "train", "publish", "data"  # roles, and the names of their containers
 
 Rendered = dict[str, Any]
@@ -30,16 +40,22 @@ def identity_labels(request: RunRequest) -> dict[str, str]:
     }
 
 
-def volume(request: RunRequest) -> Rendered:
-    """Render the PersistentVolumeClaim that the run's pods share."""
-    wanted = request.spec.get("volume", {})
+def claims(request: RunRequest) -> tuple[Rendered, ...]:
+    """Render the PersistentVolumeClaims of the run, which all its attempts share: its volume, and its checkpoints'."""
+    volume = _claim(request, naming.volume_name(request.run), request.spec.get("volume") or {})
+    if not request.spec.get("checkpoint"):
+        return (volume,)
+    return volume, _claim(request, naming.checkpoint_name(request.run), request.spec["checkpoint"])
+
+
+def _claim(request: RunRequest, name: str, wanted: Mapping[str, Any]) -> Rendered:
     spec: Rendered = {
-        "accessModes": ["ReadWriteOnce"],
+        "accessModes": [str(wanted.get("accessMode", "ReadWriteOnce"))],
         "resources": {"requests": {"storage": str(wanted.get("size", "1Gi"))}},
     }
     if wanted.get("storageClassName"):
         spec["storageClassName"] = wanted["storageClassName"]
-    meta = _metadata(request, naming.volume_name(request.run), {})
+    meta = _metadata(request, name, {})
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta, "spec": spec}
 
 
@@ -52,22 +68,57 @@ def service(request: RunRequest) -> Rendered:
 
 
 def train_job(request: RunRequest, config: Config) -> Rendered:
-    """Render the training Job: the user's container, after its data was fetched where there is any."""
-    name = naming.attempt_name(request.run, request.attempt)
-    pod = _pod(request, [_train(request)])
-    pod["subdomain"] = name
+    """Render the training Job: the user's container, one for each worker, after its data was fetched.
+
+    Under a queue it starts suspended: Kueue resumes it, and what Kueue writes is never overwritten.
+    """
+    name, count = naming.attempt_name(request.run, request.attempt), job_workers.workers(request)
+    spec: Rendered = {
+        "completionMode": "Indexed",
+        "completions": count,
+        "parallelism": count,
+        "backoffLimit": 0,
+        "podFailurePolicy": FAIL_AT_ONCE,
+        "template": {"metadata": {"labels": _labels(request, TRAIN)}, "spec": _train_pod(request, name, config)},
+    }
+    queue = request.compute.get("queue")
+    if not queue:
+        return _job(request, name, TRAIN, spec)
+    job = _job(request, name, TRAIN, spec | {"suspend": True})
+    job["metadata"]["labels"][QUEUE_LABEL] = queue
+    return job
+
+
+def _train_pod(request: RunRequest, name: str, config: Config) -> Rendered:
+    train = _train(request)
+    pod = _pod(request, [train]) | {"subdomain": name}
+    if request.spec.get("checkpoint"):
+        claim = {"claimName": naming.checkpoint_name(request.run)}
+        pod["volumes"].append({"name": "checkpoint", "persistentVolumeClaim": claim})
+        train["volumeMounts"].append({"name": "checkpoint", "mountPath": CHECKPOINT})
+    for wanted in request.spec["template"].get("volumes", ()):
+        pod["volumes"].append(_users_volume(wanted))
+        train["volumeMounts"].append({k: wanted[k] for k in ("name", "mountPath", "readOnly") if wanted.get(k)})
     if request.datasets:
-        pod["initContainers"] = [_courier(FETCH, naming.SECRET_DATA, _fetch_env(request), config)]
+        fetch = _courier(FETCH, naming.SECRET_DATA, _fetch_env(request), config)
+        fetch["env"].insert(0, job_workers.index_variable())
+        pod["initContainers"] = [fetch]
     if request.compute.get("runtimeClassName"):
         pod["runtimeClassName"] = request.compute["runtimeClassName"]
-    spec = {
-        "completionMode": "Indexed",
-        "completions": 1,
-        "parallelism": 1,
-        "backoffLimit": 0,
-        "template": {"metadata": {"labels": _labels(request, TRAIN)}, "spec": pod},
-    }
-    return _job(request, name, TRAIN, spec)
+    return pod
+
+
+def _users_volume(wanted: Mapping[str, Any]) -> Rendered:
+    """Render one volume of the allow-list; any other kind is none (resources.pods.VolumeMount)."""
+    name = wanted["name"]
+    if "configMap" in wanted:
+        return {"name": name, "configMap": {"name": wanted["configMap"]["name"]}}
+    if "secret" in wanted:
+        return {"name": name, "secret": {"secretName": wanted["secret"]["name"]}}
+    if "persistentVolumeClaim" in wanted:
+        return {"name": name, "persistentVolumeClaim": {"claimName": wanted["persistentVolumeClaim"]["claimName"]}}
+    space = wanted.get("emptyDir") or {}
+    return {"name": name, "emptyDir": {k: space[k] for k in ("sizeLimit", "medium") if space.get(k)}}
 
 
 def publish_job(request: RunRequest, config: Config) -> Rendered:
@@ -79,7 +130,7 @@ def publish_job(request: RunRequest, config: Config) -> Rendered:
     spec = {
         "completions": 1,
         "parallelism": 1,
-        "backoffLimit": PUBLISH_RETRIES,
+        "backoffLimit": PUBLISH_RETRIES + request.retry_limit,
         "podFailurePolicy": {"rules": [{"action": "FailJob", "onExitCodes": failed}]},
         "template": {"metadata": {"labels": _labels(request, PUBLISH)}, "spec": _pod(request, [container])},
     }
@@ -161,7 +212,8 @@ def _container(name: str, image: str, env: list[Rendered]) -> Rendered:
 
 def _train(request: RunRequest) -> Rendered:
     template = request.spec["template"]
-    rendered = _container(TRAIN, template["image"], [*_user_env(template), *_environment(_train_env(request))])
+    ours = [*_environment(_train_env(request)), *job_workers.variables(request)]
+    rendered = _container(TRAIN, template["image"], [*_user_env(template), *ours])
     rendered |= {field: template[field] for field in ("command", "args") if template.get(field)}
     rendered["resources"] = _resources(template.get("resources", {}), request.compute.get("accelerator"))
     return rendered
@@ -211,6 +263,7 @@ def _train_env(request: RunRequest) -> dict[str, str]:
         "TRAINYARD_DATASETS": json.dumps(dict(request.datasets), sort_keys=True),
         "TRAINYARD_DATA": DATA,
         "TRAINYARD_OUTPUT": _output(request),
+        "TRAINYARD_CHECKPOINT": CHECKPOINT,
         "TRAINYARD_RUN": request.run,
         "TRAINYARD_ATTEMPT": str(request.attempt),
         "TRAINYARD_MODEL": request.model,
@@ -220,7 +273,8 @@ def _train_env(request: RunRequest) -> dict[str, str]:
 
 def _fetch_env(request: RunRequest) -> dict[str, str]:
     datasets = json.dumps(dict(request.datasets), sort_keys=True)
-    return {"TRAINYARD_DATASETS": datasets, "TRAINYARD_DATA": DATA}
+    attempt = str(request.attempt)
+    return {"TRAINYARD_DATASETS": datasets, "TRAINYARD_DATA": DATA, "TRAINYARD_ATTEMPT": attempt}
 
 
 def _publish_env(request: RunRequest) -> dict[str, str]:

@@ -1,37 +1,25 @@
 """From the Jobs and pods of one attempt to the engine's state. Pure; used by `job`.
 
-An attempt has two parts: the training Job (steps data, where there are datasets, and train) and, once that is done,
-the publishing Job.
+An attempt has two parts: the training Job (steps data, where there are datasets, and train, or train-0, train-1 …
+where several workers train together) and, once that is done, the publishing Job.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from trainyard import naming
 from trainyard.systems.cluster.port import Obj
-from trainyard.systems.engine import job_pods
-from trainyard.systems.engine.job_objects import FETCH, PUBLISH, TRAIN
+from trainyard.systems.engine.job_objects import FETCH, PUBLISH, QUEUE_LABEL, TRAIN
+from trainyard.systems.engine.job_parts import Part, Worker, is_suspended, is_there, step, verdict, workers
 from trainyard.systems.engine.port import EngineState, Phase, Step
 
 STOPPING = "Stopping"
 RETRYING = "Retrying"
-DELETED = "The pod is gone before it ended; the Job says: "
 QUEUED = "Queued"
-
-
-@dataclass(frozen=True)
-class Part:
-    """One Job and its pods, oldest first. `job` is None where it does not exist."""
-
-    role: str
-    job: Obj | None
-    pods: tuple[Obj, ...]
-
-    @property
-    def newest(self) -> Obj | None:
-        """The pod that tells how things are."""
-        return self.pods[-1] if self.pods else None
+PEER_FAILED = "PeerFailed"
+# What a failed step's reason is on the run too; any other one is StepFailed there.
+RUN_REASONS = frozenset({"OutOfMemory", "Unschedulable", "ImagePullFailed", "Evicted", "NodeLost"})
+WORDS = {"OutOfMemory": "ran out of memory", "Evicted": "was evicted", "NodeLost": "lost its node"}
 
 
 def parts(jobs: Sequence[Obj], pods: Sequence[Obj]) -> tuple[Part, Part]:
@@ -44,30 +32,83 @@ def state(jobs: Sequence[Obj], pods: Sequence[Obj]) -> EngineState:
     if not jobs and not pods:
         return EngineState(Phase.ABSENT)
     train, publish = parts(jobs, pods)
-    if _is_there(publish):
-        return _publishing(training_steps(train), publish)
-    if _is_there(train):
-        return _training(training_steps(train), train)
+    if is_there(publish):
+        return _publishing(_steps(_judged(workers(train))), publish)
+    if is_there(train):
+        return _training(train)
     return EngineState(Phase.RUNNING, STOPPING)
 
 
-def training_steps(train: Part) -> tuple[Step, ...]:
-    """Return the steps of the training Job: data (where it fetches any) and train."""
-    steps = [_step(name, train) for name in _containers(train)]
-    if len(steps) == 2 and steps[0].state is not Phase.SUCCEEDED:
-        steps[1] = Step(TRAIN, Phase.PENDING)  # it tells nothing of its own before its data is there
-    return tuple(steps)
+def publish_step(part: Part) -> Step:
+    """Return the publish step: a failed pod is tried again until the Job itself has failed."""
+    told = step(PUBLISH, part.job, part.newest)
+    if verdict(part.job) == "" and told.state is Phase.FAILED:
+        return replace(told, state=Phase.RUNNING, reason=RETRYING, completion_time=None)
+    if verdict(part.job) == "Failed":
+        return replace(told, state=Phase.FAILED, reason="PublishFailed")
+    return told
 
 
-def _training(steps: tuple[Step, ...], train: Part) -> EngineState:
-    current = next((s for s in steps if s.state is not Phase.SUCCEEDED), None)
-    if current is None:
-        pending = (*steps, Step(PUBLISH, Phase.PENDING))
-        return EngineState(Phase.RUNNING, steps=pending, due=True)
-    if current.state is Phase.FAILED:
-        return _failed(current, steps)
-    phase = Phase.PENDING if steps[0].state is Phase.PENDING else Phase.RUNNING
-    return _waiting(EngineState(phase, steps=steps), current, train)
+# ---- training ----
+
+
+def _training(train: Part) -> EngineState:
+    members = workers(train)
+    if is_suspended(train.job):
+        steps = _steps([w.reset() for w in members])
+        return EngineState(Phase.PENDING, QUEUED, "The Job is suspended until its queue admits it.", steps)
+    members = _judged(members)
+    cause = _cause(members)
+    if cause is not None:
+        return _failed(cause, _steps(members))
+    if all(w.current.state is Phase.SUCCEEDED for w in members):
+        steps = (*_steps(members), Step(PUBLISH, Phase.PENDING))
+        return EngineState(Phase.RUNNING, steps=steps, due=True)
+    begun = any(w.first.state is not Phase.PENDING for w in members)
+    return _waiting(EngineState(Phase.RUNNING if begun else Phase.PENDING, steps=_steps(members)), train, members)
+
+
+def _steps(members: Sequence[Worker]) -> tuple[Step, ...]:
+    """Return the steps of the training Job: the first worker's data unless another's failed, then each worker's own."""
+    fetching = [w.data for w in members if w.data is not None]
+    failed = (d for d in fetching if d.state is Phase.FAILED and d.reason != PEER_FAILED)
+    data = next(failed, fetching[0] if fetching else None)
+    told = tuple(w.shown for w in members)
+    return told if data is None else (replace(data, name=FETCH), *told)
+
+
+def _cause(members: Sequence[Worker]) -> Step | None:
+    """Return the step that failed first of its own accord: the others fail for it."""
+    failed = [w for w in members if w.current.state is Phase.FAILED]
+    return min(failed, key=lambda w: w.blame).current if failed else None
+
+
+def _judged(members: Sequence[Worker]) -> list[Worker]:
+    """Tell workers that are stopped from the one that they are stopped for."""
+    failed = [w for w in members if w.current.state is Phase.FAILED]
+    first = min(failed, key=lambda w: w.blame, default=None)
+    if first is None:
+        return list(members)
+    return [w if w is first or w.ended_itself else w.stopped(PEER_FAILED) for w in members]
+
+
+def _failed(cause: Step, steps: tuple[Step, ...]) -> EngineState:
+    known = cause.reason if cause.reason in RUN_REASONS else "StepFailed"
+    code = "" if cause.exit_code is None else f" with exit code {cause.exit_code}"
+    how = WORDS.get(known, f"failed{code}")
+    return EngineState(Phase.FAILED, known, f"Step {cause.name} {how}: {cause.message}", steps)
+
+
+def _waiting(state: EngineState, train: Part, members: Sequence[Worker]) -> EngineState:
+    """Add why and since when a worker waits; nothing where all of them run."""
+    waiting = [w for w in members if w.current.state is Phase.PENDING]
+    if not waiting:
+        return state
+    worker = next((w for w in waiting if w.current.reason), waiting[0])
+    return _waits(state, worker.current, train, worker.pod)
+
+
+# ---- publishing ----
 
 
 def _publishing(before: tuple[Step, ...], publish: Part) -> EngineState:
@@ -78,59 +119,20 @@ def _publishing(before: tuple[Step, ...], publish: Part) -> EngineState:
         return EngineState(Phase.SUCCEEDED, steps=steps)
     if current.state is Phase.FAILED:
         return EngineState(Phase.FAILED, "PublishFailed", current.message, steps)
-    return _waiting(EngineState(Phase.RUNNING, steps=steps), current, publish)
+    told = EngineState(Phase.RUNNING, steps=steps)
+    return _waits(told, current, publish, publish.newest) if current.state is Phase.PENDING else told
 
 
-def _failed(step: Step, steps: tuple[Step, ...]) -> EngineState:
-    known = step.reason if step.reason in ("OutOfMemory", "Unschedulable", "ImagePullFailed") else "StepFailed"
-    code = "" if step.exit_code is None or known != "StepFailed" else f" with exit code {step.exit_code}"
-    why = "" if step.reason in (known, "") else f" ({step.reason})"
-    return EngineState(Phase.FAILED, known, f"Step {step.name} failed{code}{why}: {step.message}", steps)
+# ---- what both are made of ----
 
 
-def _waiting(state: EngineState, step: Step, part: Part) -> EngineState:
-    """Add why and since when the current step waits; nothing where it runs."""
-    if step.state is not Phase.PENDING or part.job is None:
-        return state
-    if part.job.get("spec", {}).get("suspend"):
-        return replace(state, reason=QUEUED, message="The Job is suspended until its queue admits it.")
-    since = (part.newest or part.job)["metadata"].get("creationTimestamp")
-    return replace(state, reason=step.reason, message=step.message, waiting_since=since)
-
-
-def publish_step(part: Part) -> Step:
-    """Return the publish step: a failed pod is tried again until the Job itself has failed."""
-    verdict = _verdict(part.job)
-    step = _step(PUBLISH, part)
-    if verdict == "" and step.state is Phase.FAILED:
-        return replace(step, state=Phase.RUNNING, reason=RETRYING, completion_time=None)
-    if verdict == "Failed":
-        return replace(step, state=Phase.FAILED, reason="PublishFailed")
-    return step
-
-
-def _step(name: str, part: Part) -> Step:
-    """Return a step from its newest pod; from the Job's verdict where no pod can tell any more."""
-    told = job_pods.step(name, part.newest) if part.newest else Step(name, Phase.PENDING)
-    if told.state in (Phase.SUCCEEDED, Phase.FAILED):
-        return told
-    verdict = _verdict(part.job)
-    if verdict == "Complete":
-        return replace(told, state=Phase.SUCCEEDED, reason="", message="", completion_time=_ended_at(part.job))
-    if verdict == "Failed":
-        why = job_pods.shortened(DELETED + _why_failed(part.job))
-        return replace(told, state=Phase.FAILED, reason="StepFailed", message=why, completion_time=_ended_at(part.job))
-    return told
-
-
-def _containers(train: Part) -> tuple[str, ...]:
-    spec = (train.job or {}).get("spec", {}).get("template", {}).get("spec", {})
-    return (FETCH, TRAIN) if spec.get("initContainers") else (TRAIN,)
-
-
-def _is_there(part: Part) -> bool:
-    """Whether a part's Job exists and is not being taken away."""
-    return part.job is not None and "deletionTimestamp" not in part.job["metadata"]
+def _waits(state: EngineState, waiting: Step, part: Part, pod: Obj | None) -> EngineState:
+    """Add the reason, and the time from which on it waits: a Job that came out of a queue tells that as its start."""
+    meta = (part.job or {}).get("metadata", {})
+    made = None if QUEUE_LABEL in meta.get("labels", {}) else meta.get("creationTimestamp")
+    began = (part.job or {}).get("status", {}).get("startTime") or made
+    since = began if pod is None else pod["metadata"].get("creationTimestamp")
+    return replace(state, reason=waiting.reason, message=waiting.message, waiting_since=since)
 
 
 def _part(role: str, jobs: Sequence[Obj], pods: Sequence[Obj]) -> Part:
@@ -144,24 +146,3 @@ def _has_role(obj: Obj, role: str) -> bool:
 
 def _age(obj: Obj) -> tuple[str, str]:
     return str(obj["metadata"].get("creationTimestamp", "")), str(obj["metadata"]["name"])
-
-
-def _verdict(job: Obj | None) -> str:
-    """Return Complete or Failed once the Job controller has said so, "" before."""
-    ended = (c["type"] for c in _conditions(job) if c["type"] in ("Complete", "Failed") and c["status"] == "True")
-    return next(ended, "")
-
-
-def _why_failed(job: Obj | None) -> str:
-    told = next((c for c in _conditions(job) if c["type"] == "Failed"), {})
-    return str(told.get("message", ""))
-
-
-def _ended_at(job: Obj | None) -> str | None:
-    status = (job or {}).get("status", {})
-    ended = next((c for c in _conditions(job) if c["type"] in ("Complete", "Failed")), {})
-    return status.get("completionTime") or ended.get("lastTransitionTime")
-
-
-def _conditions(job: Obj | None) -> Sequence[Mapping[str, Any]]:
-    return tuple((job or {}).get("status", {}).get("conditions") or ())

@@ -3,7 +3,7 @@
 `start` is idempotent by the run's identity: called again after a crash it finds what it started.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -33,7 +33,9 @@ class RunRequest:
 
     id: the engine identity (UUID). spec: the engine's own branch of the pipeline revision. compute: placement.
     parameters: checked and complete, by name. datasets: name to URI. output: the URI below which the attempt's
-    artifact is published.
+    artifact is published. retry_limit: how often the pipeline tries again what fails.
+    announced: when (RFC 3339) an engine last said that it is about to start it, "" for never. known: the engine has
+    shown this attempt before. title, description, experiment: what people call it.
     """
 
     id: str
@@ -49,6 +51,12 @@ class RunRequest:
     datasets: Mapping[str, str]
     output: str
     timeout_seconds: int | None = None
+    retry_limit: int = 0
+    announced: str = ""
+    known: bool = False
+    title: str = ""
+    description: str = ""
+    experiment: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,7 @@ class Outputs:
     """What a succeeded run left: the published artifact and the metrics in its manifest (decimal strings).
 
     datasets: what it was trained on, each with name, uri and digest. completed_at: RFC 3339, when it was published.
+    A run that makes no model has an empty uri.
     """
 
     uri: str
@@ -102,11 +111,30 @@ class EngineError(Exception):
     """The engine cannot be reached or refuses; the caller keeps its intent and comes again."""
 
 
+class EngineRefused(Exception):
+    """The engine will never take this; `str()` is the sentence, `at` (RFC 3339) is when it said so."""
+
+    def __init__(self, message: str, at: str) -> None:
+        super().__init__(message)
+        self.at = at
+
+
+# Keeps, before a start that cannot be repeated at will, that it is tried and when (RFC 3339).
+Announce = Callable[[str], Awaitable[None]]
+
+
+async def unannounced(_at: str) -> None:
+    """Keep nothing: for engines whose start can be repeated, and for parts of a run that can."""
+
+
 class Engine(Protocol):
     """Four verbs over one engine; identified by RunRequest.id, addressed by (namespace, run, attempt)."""
 
-    async def start(self, request: RunRequest) -> None:
-        """Start the attempt, or find it started, and begin a part that is due. Raises EngineError."""
+    async def start(self, request: RunRequest, announce: Announce = unannounced) -> None:
+        """Start the attempt, or find it started, and begin a part that is due. Raises EngineError, EngineRefused.
+
+        `announce` is awaited before a start that must not be repeated; what it raises passes.
+        """
         ...
 
     async def state(self, request: RunRequest) -> EngineState:
