@@ -3,6 +3,8 @@
 Every line also goes to the transcript, without colours.
 """
 
+import io
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -77,6 +79,16 @@ class Board:
             raise
         finally:
             part.seconds = self.clock() - part.began
+
+    def picture(self, lines: int = 12) -> None:
+        """Save what a terminal shows now, the last lines and the live screen, as SVG beside the transcript."""
+        console = Console(record=True, width=124, file=io.StringIO(), force_terminal=True, highlight=False)
+        for line in self.transcript.read_text().splitlines()[-lines:]:
+            console.print(Text(line), no_wrap=True, overflow="ellipsis")
+        console.print(self._screen())
+        drawn = console.export_svg(title="make demo")
+        own_fonts = re.sub(r"@font-face \{.*?\}", "", drawn, flags=re.DOTALL)  # they come from somebody's server
+        self.transcript.with_name("screen.svg").write_text(own_fonts)
 
     def elapsed(self) -> float:
         """Return the seconds since the start."""

@@ -100,12 +100,19 @@ def _second(demo: Demo) -> None:
         name = _accepted(demo, "v2", _train(demo, lambda: _changed(demo, apply_one)))
     with demo.board.part("v2: canary 10 → 50 → 100, promoted"):
         demo.phase("v2 canary")
-        ended = until("the canary of v2 ends", lambda: _ended(demo, name), CANARY_SECONDS)
+        ended = until("the canary of v2 ends", lambda: _ended_and_pictured(demo, name), CANARY_SECONDS)
         demo.claims.claim("v2 was promoted", ended["outcome"] == "Promoted", f"{ended['outcome']}: {ended['message']}")
         seen = demo.observer.weights_of(name)
         demo.claims.claim("the route sent it 10, then 50, then 100 percent", seen == LADDER, f"weights {seen}")
         _shares(demo, name)
         _no_failures(demo, "v1", "v2 trains", "v2 canary")
+
+
+def _ended_and_pictured(demo: Demo, version: str) -> Obj | None:
+    """Look for the end, and save the screen while half of the traffic goes to the canary."""
+    if demo.observer.moments and demo.observer.moments[-1].weight == LADDER[1]:
+        demo.board.picture()
+    return _ended(demo, version)
 
 
 def _third(demo: Demo) -> None:

@@ -2,12 +2,14 @@
 
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from examples.demo import installing, manifests, screen, summary
 from examples.demo.board import Board, clock_text
@@ -180,6 +182,19 @@ def test_the_board_times_parts_and_keeps_a_transcript(tmp_path: Path) -> None:
     assert [line.split("  ", 1)[1] for line in (tmp_path / "t.txt").read_text().splitlines()] == [
         "── easy", "a line", "── hard",
     ]  # fmt: skip
+
+
+def test_a_picture_is_the_screen_without_anything_from_elsewhere(tmp_path: Path) -> None:
+    made, _ = board(tmp_path)
+    made.below = lambda: Text("what is below")
+    with made.part("v2: canary"):
+        made.say("a line")
+        made.picture()
+    drawn = (tmp_path / "screen.svg").read_text().replace("&#160;", " ")
+    assert drawn.startswith("<svg")
+    assert all(text in drawn for text in ("v2: canary", "a line", "what is below"))
+    assert "url(" in drawn  # of its own parts
+    assert not re.search(r'url\(["\']?http', drawn)
 
 
 def test_the_live_screen_shows_parts_run_rollout_and_load(tmp_path: Path) -> None:
