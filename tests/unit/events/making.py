@@ -17,7 +17,7 @@ from trainyard.systems.cluster.port import TRAINING_PIPELINE, TRAINING_RUN, Obj,
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 SECRET = "a secret of enough bytes"
-PIPELINE = {
+PIPELINE: dict[str, Any] = {
     "apiVersion": "trainyard.dev/v1alpha1",
     "kind": "TrainingPipeline",
     "metadata": {"name": "churn", "namespace": "ada"},

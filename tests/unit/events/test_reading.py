@@ -15,7 +15,7 @@ from trainyard.events.delivery import NOT_JSON, Delivery, Event
 from trainyard.events.reading import read
 
 DATA = {"uri": "s3://data/1/"}
-MINIO = {
+MINIO: dict[str, Any] = {
     "EventName": "s3:ObjectCreated:Put",
     "Key": "data/sets/a b.csv",
     "Records": [

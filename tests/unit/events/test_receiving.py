@@ -1,6 +1,5 @@
 """From a request to the answer: who is let in, what starts a run, and what stays a no-op."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -111,7 +110,7 @@ async def test_an_event_from_the_future_is_taken_as_from_now() -> None:
     assert place.runs()[0]["spec"]["trigger"]["eventTime"] == "2026-11-24T12:00:00Z"
 
 
-def signed(body: Any, headers: Mapping[str, str], key: str = SECRET) -> Delivery:
+def signed(body: Any, headers: dict[str, str], key: str = SECRET) -> Delivery:
     sent = delivery("push", body, headers)
     return delivery("push", body, headers | {"x-hub-signature-256": signature(sent.body, key), "authorization": ""})
 
@@ -158,7 +157,7 @@ async def test_without_a_proof_every_answer_is_the_same(sent: Delivery) -> None:
     """Whether the namespace, the pipeline and the trigger exist or not."""
     headers = {k: v[0] for k, v in sent.headers.items()} | {"authorization": "Bearer unknown"}
     place = Place()
-    places = ({}, {"namespace": "no"}, {"pipeline": "no"}, {"trigger": "no"})
+    places: tuple[dict[str, str], ...] = ({}, {"namespace": "no"}, {"pipeline": "no"}, {"trigger": "no"})
     elsewhere = [delivery(**({"trigger": sent.trigger} | where), body=sent.body, headers=headers) for where in places]
     answers = [
         await place.receiver.receive(one) for one in (sent if sent.bearer != "ada" else elsewhere[0], *elsewhere)
@@ -170,7 +169,8 @@ async def test_without_a_proof_every_answer_is_the_same(sent: Delivery) -> None:
 async def test_a_token_that_may_not_is_told_the_same_everywhere() -> None:
     place = Place()
     eve = {"authorization": "Bearer eve"}
-    places = ({}, {"namespace": "no"}, {"pipeline": "no"}, {"trigger": "no"}, {"trigger": "store"}, {"trigger": "push"})
+    triggers = ({"trigger": name} for name in ("cluster", "store", "push", "no"))
+    places = (*triggers, {"namespace": "no"}, {"pipeline": "no"})
     answers = [await place.receiver.receive(delivery(**({"trigger": "cluster"} | w), headers=eve)) for w in places]
     assert answers == [MAY_NOT] * 6
 
