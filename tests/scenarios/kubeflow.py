@@ -92,8 +92,8 @@ def kubeflow(cluster_env: dict[str, str]) -> Kubeflow:
 
 def two_steps(image: str = STEP_IMAGE) -> Obj:
     """A package as the kfp compiler writes it, without kfp in the pods: `make` writes a text, `shout` reads it."""
-    make = "mkdir -p $(dirname $1); printf %s $0 > $1"
-    shout = "mkdir -p $(dirname $1); tr a-z A-Z < $0 > $1"
+    make = 'mkdir -p "$(dirname "$1")"; printf %s "$0" > "$1"'
+    shout = 'mkdir -p "$(dirname "$1")"; tr a-z A-Z < "$0" > "$1"'
     return {
         "schemaVersion": "2.1.0",
         "sdkVersion": "kfp-2.17.0",
