@@ -30,6 +30,7 @@ LABEL_USABLE_BY_TRIGGERS = f"{GROUP}/usable-by-triggers"
 
 ANNOTATION_ENGINE_ID = f"{GROUP}/engine-id"
 ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
+ANNOTATION_ANNOUNCED = f"{GROUP}/announced"  # "<engine id> <time>": a start that must not be repeated at will
 ANNOTATION_SLOT = f"{GROUP}/slot"
 ANNOTATION_OUTCOME = f"{GROUP}/outcome"
 ANNOTATION_SKIP_CLEANUP = f"{GROUP}/skip-cleanup"

@@ -82,8 +82,8 @@ class Operator:
                 self._queue.wake(key)
 
     def _stored(self, kind: Kind, namespace: str) -> Iterable[Obj]:
-        store = self._wired.mirror.store(kind, namespace)
-        return store.list(namespace, {}) if store else ()
+        stores = self._wired.mirror.stores(kind) if not namespace else (self._wired.mirror.store(kind, namespace),)
+        return [obj for store in stores if store for obj in store.list(namespace, {})]
 
     async def _lead(self) -> None:
         """Wait for the Lease, then visit for as long as it is kept."""

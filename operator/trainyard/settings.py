@@ -38,11 +38,23 @@ class Store:
 
 
 @dataclass(frozen=True)
+class Kubeflow:
+    """A Kubeflow Pipelines server; the fields are those of `systems.bundle.KubeflowConfig`."""
+
+    url: str
+    namespace: str
+    namespaces: tuple[str, ...]
+    multi_user: bool
+    token_file: str
+    workflows: bool
+
+
+@dataclass(frozen=True)
 class Settings:
     """Everything that is configurable.
 
-    namespaces: empty for the whole cluster. database: None for none. prometheus_url: "" for none, then analyses
-    have no data.
+    namespaces: empty for the whole cluster. database, kubeflow: None for none. prometheus_url: "" for none, then
+    analyses have no data.
     """
 
     namespaces: tuple[str, ...]
@@ -63,6 +75,7 @@ class Settings:
     prometheus_url: str
     scrape_interval_seconds: int
     custom_queries: bool
+    kubeflow: Kubeflow | None
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -87,6 +100,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         prometheus_url=read.url("TRAINYARD_PROMETHEUS_URL"),
         scrape_interval_seconds=read.number("TRAINYARD_SCRAPE_INTERVAL_SECONDS", 15, low=1, high=3600),
         custom_queries=read.word("TRAINYARD_CUSTOM_QUERIES", "false", "true") == "true",
+        kubeflow=_kubeflow(read),
     )
     read.finish()
     return settings
@@ -113,6 +127,18 @@ def _database(read: "_Reader") -> Database | None:
         user=read.text("TRAINYARD_DATABASE_USER"),
         password=read.text("TRAINYARD_DATABASE_PASSWORD"),
     )
+
+
+def _kubeflow(read: "_Reader") -> Kubeflow | None:
+    found = Kubeflow(
+        url=read.url("TRAINYARD_KUBEFLOW_URL"),
+        namespace=read.text("TRAINYARD_KUBEFLOW_NAMESPACE", "kubeflow"),
+        namespaces=read.names("TRAINYARD_KUBEFLOW_NAMESPACES"),
+        multi_user=read.word("TRAINYARD_KUBEFLOW_MULTI_USER", "false", "true") == "true",
+        token_file=read.text("TRAINYARD_KUBEFLOW_TOKEN_FILE", ""),
+        workflows=read.word("TRAINYARD_KUBEFLOW_WORKFLOWS", "true", "false") == "true",
+    )
+    return found if found.url else None
 
 
 class _Reader:

@@ -14,6 +14,7 @@ from trainyard.systems.cluster.port import (
     ROLLOUT,
     TRAINING_PIPELINE,
     TRAINING_RUN,
+    WORKFLOW,
     Kind,
     Obj,
     Ref,
@@ -25,8 +26,9 @@ LABELS: Mapping[str, Kind] = {
     naming.LABEL_RUN: TRAINING_RUN,
     naming.LABEL_ROLLOUT: ROLLOUT,
 }
+LABEL_KUBEFLOW_RUN = "pipeline/runid"  # Kubeflow's own
 
-# Lists a kind's objects in a namespace, from the store.
+# Lists a kind's objects in a namespace ("" for all), from the store.
 Lookup = Callable[[Kind, str], Iterable[Obj]]
 
 
@@ -36,10 +38,21 @@ def woken_by(kind: Kind, before: Obj | None, now: Obj | None, lookup: Lookup) ->
     if obj is None:
         return set()
     namespace = str(obj["metadata"]["namespace"])
+    if kind == WORKFLOW:
+        return set(_running(obj, lookup))
     if kind not in OURS:
         return {ref for one in (before, now) if one for ref in _owners(one, namespace)}
     own = Ref(kind, namespace, str(obj["metadata"]["name"]))
     return {own, *_interested(own, before, now, lookup)}
+
+
+def _running(workflow: Obj, lookup: Lookup) -> Iterable[Ref]:
+    """The run that a Workflow is of: in a single-tenant Kubeflow they live in different namespaces."""
+    engine_id = (workflow["metadata"].get("labels") or {}).get(LABEL_KUBEFLOW_RUN)
+    for run in lookup(TRAINING_RUN, ""):
+        meta = run["metadata"]
+        if engine_id and (meta.get("annotations") or {}).get(naming.ANNOTATION_ENGINE_ID) == engine_id:
+            yield Ref(TRAINING_RUN, str(meta["namespace"]), str(meta["name"]))
 
 
 def _owners(child: Obj, namespace: str) -> Iterable[Ref]:

@@ -3,7 +3,7 @@
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from trainyard.reconciling.plan import Record
 from trainyard.reconciling.tracking import TrackedCluster
 from trainyard.settings import Database, Settings
 from trainyard.systems.artifacts.client import ObstoreArtifacts
-from trainyard.systems.bundle import Config, Systems
+from trainyard.systems.bundle import Config, KubeflowConfig, Systems
 from trainyard.systems.cluster.client import KubernetesCluster
 from trainyard.systems.cluster.port import (
     CONTROLLER_REVISION,
@@ -28,11 +28,15 @@ from trainyard.systems.cluster.port import (
     TRAINING_PIPELINE,
     TRAINING_RUN,
     VOLUME_CLAIM,
+    WORKFLOW,
     Cluster,
 )
 from trainyard.systems.cluster.reflector import Mirror, OnChange
 from trainyard.systems.cluster.transport import Transport, connect
 from trainyard.systems.engine.job import JobEngine
+from trainyard.systems.engine.kubeflow import RUN_LABEL, KubeflowEngine
+from trainyard.systems.engine.kubeflow_api import KubeflowApi
+from trainyard.systems.engine.port import Engine
 from trainyard.systems.metadata.port import Metadata, MetadataUnavailable, Row
 from trainyard.systems.prometheus.client import HttpPrometheus
 from trainyard.systems.prometheus.port import Prometheus
@@ -67,8 +71,11 @@ class Wired:
 async def wire(settings: Settings, on_change: OnChange, wall: Callable[[], datetime]) -> Wired:
     """Make the clients. Nothing is connected to yet; only the Kubernetes login is read."""
     transport = Transport(await connect())
+    kubeflow = settings.kubeflow
     kinds = dict.fromkeys(OURS, "") | dict.fromkeys(CHILDREN, SELECTOR)
-    mirror = Mirror(transport, kinds, settings.namespaces, on_change)
+    kinds |= {WORKFLOW: RUN_LABEL} if kubeflow and kubeflow.workflows else {}
+    places = {} if kubeflow is None or kubeflow.multi_user else {WORKFLOW: (kubeflow.namespace,)}
+    mirror = Mirror(transport, kinds, settings.namespaces, on_change, places)
     leadership = Leadership(
         KubernetesCluster(transport),
         namespace=settings.pod_namespace,
@@ -80,12 +87,14 @@ async def wire(settings: Settings, on_change: OnChange, wall: Callable[[], datet
     cluster = TrackedCluster(FencedCluster(KubernetesCluster(transport, mirror), leadership.holds))
     metadata = _metadata(settings.database)
     prometheus = HttpPrometheus(settings.prometheus_url)
-    systems = _systems(settings, cluster, metadata, prometheus)
+    systems, closers = _systems(settings, cluster, metadata, prometheus, wall)
     record = _recorder(metadata) if settings.database else None
-    return Wired(transport, mirror, leadership, systems, record, (prometheus.close, metadata.close))
+    return Wired(transport, mirror, leadership, systems, record, (prometheus.close, metadata.close, *closers))
 
 
-def _systems(settings: Settings, cluster: Cluster, metadata: Metadata, prometheus: Prometheus) -> Systems:
+def _systems(
+    settings: Settings, cluster: Cluster, metadata: Metadata, prometheus: Prometheus, wall: Callable[[], datetime]
+) -> tuple[Systems, tuple[Closer, ...]]:
     config = Config(
         courier_image=settings.courier_image,
         server_images=settings.server_images,
@@ -95,17 +104,20 @@ def _systems(settings: Settings, cluster: Cluster, metadata: Metadata, prometheu
         image_pull_policy=settings.image_pull_policy,
         scrape_interval_seconds=settings.scrape_interval_seconds,
         custom_queries=settings.custom_queries,
+        kubeflow=KubeflowConfig(**asdict(settings.kubeflow)) if settings.kubeflow else None,
     )
     store = settings.store
     artifacts = ObstoreArtifacts(store.endpoint, store.region, store.access_key, store.secret_key)
-    return Systems(
-        cluster=cluster,
-        engines={"job": JobEngine(cluster, artifacts, config)},
-        artifacts=artifacts,
-        prometheus=prometheus,
-        metadata=metadata,
-        config=config,
+    engines: dict[str, Engine] = {"job": JobEngine(cluster, artifacts, config)}
+    closers: tuple[Closer, ...] = ()
+    if config.kubeflow:
+        api = KubeflowApi(config.kubeflow.url, config.kubeflow.token_file)
+        engines["kubeflow"] = KubeflowEngine(cluster, artifacts, config, api, wall)
+        closers = (api.close,)
+    systems = Systems(
+        cluster=cluster, engines=engines, artifacts=artifacts, prometheus=prometheus, metadata=metadata, config=config
     )
+    return systems, closers
 
 
 class Records(Metadata, Protocol):

@@ -5,7 +5,16 @@ It passes the contract suite of the real engines (`tests/contracts/test_engine.p
 
 from dataclasses import dataclass, field
 
-from trainyard.systems.engine.port import EngineError, EngineState, Outputs, Phase, RunRequest, Step
+from trainyard.systems.engine.port import (
+    Announce,
+    EngineError,
+    EngineState,
+    Outputs,
+    Phase,
+    RunRequest,
+    Step,
+    unannounced,
+)
 
 
 @dataclass
@@ -21,7 +30,7 @@ class FakeEngine:
 
     # ---- the port ----
 
-    async def start(self, request: RunRequest) -> None:
+    async def start(self, request: RunRequest, announce: Announce = unannounced) -> None:
         """Start once by identity."""
         self._reach()
         if request.id not in self.states:

@@ -22,6 +22,12 @@
   "TRAINYARD_PROMETHEUS_URL" .Values.prometheus.url
   "TRAINYARD_SCRAPE_INTERVAL_SECONDS" .Values.prometheus.scrapeIntervalSeconds
   "TRAINYARD_CUSTOM_QUERIES" .Values.prometheus.customQueries
+  "TRAINYARD_KUBEFLOW_URL" .Values.kubeflow.url
+  "TRAINYARD_KUBEFLOW_NAMESPACE" .Values.kubeflow.namespace
+  "TRAINYARD_KUBEFLOW_NAMESPACES" (join "," .Values.kubeflow.namespaces)
+  "TRAINYARD_KUBEFLOW_MULTI_USER" .Values.kubeflow.multiUser
+  "TRAINYARD_KUBEFLOW_WORKFLOWS" .Values.kubeflow.workflows
+  "TRAINYARD_KUBEFLOW_TOKEN_FILE" (ternary "/var/run/secrets/kubeflow/token" "" (ne .Values.kubeflow.tokenAudience ""))
   "TRAINYARD_DATABASE_HOST" (include "trainyard.databaseHost" .)
   "TRAINYARD_DATABASE_PORT" (ternary 3306 .Values.mysql.external.port .Values.mysql.enabled)
   "TRAINYARD_DATABASE_NAME" .Values.mysql.database

@@ -31,8 +31,24 @@ Of Secrets it gets single ones, to see whether their owner labelled them usable-
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
+# Packages of Kubeflow pipelines; single ones, read before a run is made.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get]
+{{- if and .Values.kubeflow.url .Values.kubeflow.workflows .Values.kubeflow.multiUser }}
+{{ include "trainyard.workflowRules" . }}
+{{- end }}
 # Its own are created; others' tell why a pod does not start.
 - apiGroups: [""]
   resources: [events]
   verbs: [create, list]
+{{- end -}}
+
+{{/*
+Workflows tell how a Kubeflow run stands. One that Kubeflow's own API does not know any more is deleted to end it.
+*/}}
+{{- define "trainyard.workflowRules" -}}
+- apiGroups: [argoproj.io]
+  resources: [workflows]
+  verbs: [get, list, watch, delete]
 {{- end -}}

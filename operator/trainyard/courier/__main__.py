@@ -1,4 +1,4 @@
-"""`python -m trainyard.courier data|publish|fetch`: what docs/contracts.md tells, in init containers and publish Jobs.
+"""`python -m trainyard.courier data|collect|publish|fetch`: what docs/contracts.md tells, in init containers and publish Jobs.
 
 Reads its environment here and nowhere else. The last sentence goes to stderr and to the termination message.
 """
@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from trainyard.courier.carrying import Carrier
-from trainyard.courier.data import datasets, fetch_data
+from trainyard.courier.collect import collect, order
+from trainyard.courier.data import datasets, fetch_data, wait_for_data
 from trainyard.courier.fetch import fetch
 from trainyard.courier.outcome import Errand, Unusable
 from trainyard.courier.progress import Progress
@@ -24,15 +25,28 @@ TERMINATION_LOG = Path("/dev/termination-log")
 TERMINATION_BYTES = 4096  # what the kubelet reads
 ANYTHING_ELSE = 1
 PATIENCE_SECONDS = 45.0  # with a store that does not answer; the Job's own retries come after
+DATA_PATIENCE_SECONDS = 300.0  # the training Job has none: what fails in it is another attempt
 
 
 async def _data(carrier: Carrier, env: Environment) -> str:
-    return await fetch_data(carrier, datasets(_needed(env, "TRAINYARD_DATASETS")), _folder(env, "TRAINYARD_DATA"))
+    """The first worker fetches onto the volume that all share; a further attempt keeps what the first one fetched."""
+    wanted, folder = datasets(_needed(env, "TRAINYARD_DATASETS")), _folder(env, "TRAINYARD_DATA")
+    attempt = env.get("TRAINYARD_ATTEMPT", "1")
+    done = folder / f".fetched-{attempt}"
+    if env.get("TRAINYARD_WORKER", "0") != "0":
+        return await asyncio.to_thread(wait_for_data, done)
+    sentence = await fetch_data(carrier, wanted, folder, keep=attempt != "1")
+    done.touch()
+    return sentence
 
 
 async def _publish(carrier: Carrier, env: Environment) -> str:
     data = env.get("TRAINYARD_DATA")
     return await publish(carrier, _folder(env, "TRAINYARD_OUTPUT"), Path(data) if data else None, _artifact(env))
+
+
+async def _collect(carrier: Carrier, env: Environment) -> str:
+    return await collect(carrier, order(_needed(env, "TRAINYARD_COLLECT")), _folder(env, "TRAINYARD_OUTPUT"))
 
 
 async def _fetch(carrier: Carrier, env: Environment) -> str:
@@ -42,6 +56,7 @@ async def _fetch(carrier: Carrier, env: Environment) -> str:
 
 VERBS: Mapping[str, Callable[[Carrier, Environment], Awaitable[str]]] = {
     "data": _data,
+    "collect": _collect,
     "publish": _publish,
     "fetch": _fetch,
 }
@@ -75,7 +90,7 @@ def _carrier(verb: str, env: Environment) -> Carrier:
         _needed(env, "AWS_ACCESS_KEY_ID"),
         _needed(env, "AWS_SECRET_ACCESS_KEY"),
     )
-    return Carrier(store, Progress(verb), PATIENCE_SECONDS)
+    return Carrier(store, Progress(verb), DATA_PATIENCE_SECONDS if verb == "data" else PATIENCE_SECONDS)
 
 
 async def _errand(verb: str, env: Environment) -> str:

@@ -16,7 +16,8 @@ class KubeflowConfig:
 
     url: its REST API. namespace: where its Workflows run in a single-tenant installation; namespaces: those of ours
     that may use it then (every run has its one shared service account). multi_user: runs live in their own
-    namespace, and Kubeflow itself says who may. token_file: a projected token, "" for none.
+    namespace, and Kubeflow itself says who may. token_file: a projected token, "" for none. workflows: whether the
+    Workflows are in this cluster and may be read; without, the REST API alone tells.
     """
 
     url: str
@@ -24,6 +25,7 @@ class KubeflowConfig:
     namespaces: tuple[str, ...] = ()
     multi_user: bool = False
     token_file: str = ""
+    workflows: bool = True
 
     def workflows_of(self, namespace: str) -> str:
         """Return the namespace in which the pods of a namespace's runs live."""

@@ -121,7 +121,7 @@ def refuse_parameters(seen: Observed, now: datetime) -> Plan | None:
     """Parameters are checked before anything is started; a run is immutable, so this is its end."""
     if not _unstarted(seen) or seen.run is None or seen.source.state is None:
         return None
-    problem = parameters.problem(seen.source.state.parameters, seen.run.spec.parameters)
+    problem = parameters.problem(parameters.declared(seen.source.state), seen.run.spec.parameters)
     wrong = Outcome(reason=reasons.INVALID_PARAMETERS, message=problem[: status.MESSAGE_LIMIT], at=status.stamp(now))
     return end(seen, now, wrong) if problem else None
 
@@ -198,6 +198,15 @@ def wait_for_store(seen: Observed, now: datetime) -> Plan | None:
     if not seen.outputs_error:
         return None
     return Plan(status=status.unreachable(seen, now, seen.outputs_error), revisit_after=AGAIN_SECONDS)
+
+
+def succeed_without_model(seen: Observed, now: datetime) -> Plan | None:
+    """All steps are done, and the pipeline names none of their outputs as a model."""
+    if seen.outputs is None or seen.outputs.uri:
+        return None
+    at = seen.outputs.completed_at or status.stamp(now)
+    images, message = lineage.images_of(seen.outputs), "All steps are done; the run makes no model."
+    return end(seen, now, Outcome(reason=reasons.SUCCEEDED, message=message, at=at, images=images))
 
 
 def succeed(seen: Observed, now: datetime) -> Plan | None:
@@ -280,6 +289,7 @@ RULES: tuple[Rule, ...] = (
     fail_for_now,
     fail,
     wait_for_store,
+    succeed_without_model,
     succeed,
     time_out,
     give_up_waiting,
@@ -311,6 +321,7 @@ def _next_look(seen: Observed, now: datetime, engine: EngineState) -> float:
     """Return when a clock runs out; sooner while a pod waits, for its events are not watched."""
     limits = (deadlines.running_left(seen, now), deadlines.waiting_left(seen, now))
     waits = [PENDING_SECONDS] if engine.waiting_since else []
+    waits += [engine.look_again] if engine.look_again is not None else []
     return max(1.0, min([*(left for left in limits if left is not None), *waits], default=AGAIN_SECONDS))
 
 

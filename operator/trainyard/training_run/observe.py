@@ -17,16 +17,13 @@ from trainyard.systems.cluster.port import (
     SECRET,
     TRAINING_PIPELINE,
     TRAINING_RUN,
-    Forbidden,
     Ref,
 )
 from trainyard.systems.engine.port import EngineError, Phase
-from trainyard.training_run import concurrency, sources, status
+from trainyard.training_run import concurrency, sources, status, usable
 from trainyard.training_run import request as requests
 from trainyard.training_run.sources import Source
 from trainyard.training_run.state import Observed
-
-LABEL_USABLE = "trainyard.dev/usable-by-pods"
 
 
 async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
@@ -68,7 +65,7 @@ async def _with_source(seen: Observed, run: TrainingRun, systems: Systems) -> Ob
         return replace(seen, source=source)
     kind, _ = requests.engine_of(source.state)
     request = requests.whole(run, source.state, systems.config.bucket)
-    return replace(seen, source=source, kind=kind, available=kind in systems.engines, request=request)
+    return replace(seen, source=source, kind=kind, available=systems.offers(kind, seen.meta.namespace), request=request)
 
 
 async def _source(seen: Observed, run: TrainingRun, systems: Systems) -> Source:
@@ -102,26 +99,20 @@ async def _ahead(run: TrainingRun, systems: Systems) -> str:
 
 async def _unusable(namespace: str, state: PipelineState, systems: Systems) -> tuple[str, ...]:
     """Return the Secrets that the training names and that their owner did not open to pods."""
+    if state.engine.kubeflow is not None:
+        return await usable.unusable_of_package(namespace, state.engine.kubeflow.package.inline or "", systems)
     template = state.engine.job.template if state.engine.job else None
     env, volumes = (template.env, template.volumes) if template else ((), ())
     named = {e.secret_key_ref.name for e in env if e.secret_key_ref} | {v.secret.name for v in volumes if v.secret}
     names = sorted(named)
-    return tuple([name for name in names if not await _is_usable(Ref(SECRET, namespace, name), systems)])
-
-
-async def _is_usable(ref: Ref, systems: Systems) -> bool:
-    try:
-        found = await systems.cluster.get(ref, live=True)
-    except Forbidden:
-        return False
-    return found is not None and found["metadata"].get("labels", {}).get(LABEL_USABLE) == "true"
+    return tuple([name for name in names if not await usable.is_usable(Ref(SECRET, namespace, name), systems)])
 
 
 async def _with_engine(seen: Observed, systems: Systems) -> Observed:
     """Ask the engine. Without a revision the identity is enough to find the run, and to cancel it."""
     kind = seen.kind or (seen.before.engine.kind if seen.before.engine else next(iter(systems.engines), ""))
     request = seen.request or requests.by_identity(seen.meta, seen.before)
-    seen = replace(seen, kind=kind, available=kind in systems.engines, request=request)
+    seen = replace(seen, kind=kind, available=systems.offers(kind, seen.meta.namespace), request=request)
     if not seen.available:
         return seen
     try:

@@ -3,8 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from trainyard.resources import kfp_package
 from trainyard.resources.parameters import mismatch
+from trainyard.resources.pipeline_revision import PipelineState
 from trainyard.resources.training_pipeline import Parameter
+
+
+def declared(state: PipelineState) -> Sequence[Parameter]:
+    """Return what a run of this state may or must give: a Kubeflow package tells of its parameters itself."""
+    package = state.engine.kubeflow.package.inline if state.engine.kubeflow else None
+    try:
+        return kfp_package.parameters(kfp_package.parse(package), state.parameters) if package else state.parameters
+    except kfp_package.Malformed:
+        return state.parameters  # no revision keeps such a package; the engine refuses it
 
 
 def complete(declared: Sequence[Parameter], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ EVICTED = "Evicted"
 NODE_LOST = "NodeLost"
 PUBLISH_FAILED = "PublishFailed"
 ENGINE_UNREACHABLE = "EngineUnreachable"
+ENGINE_REFUSED = "EngineRefused"
+SUBMITTED = "Submitted"
 
 # Told once, as an event.
 NO_GANG_SCHEDULING = "NoGangScheduling"
@@ -52,12 +54,14 @@ SENTENCES: Mapping[str, str] = {
     CANCELLED: "The run was cancelled.",
     TIMED_OUT: "The run took longer than its pipeline's timeoutSeconds.",
     ENGINE_UNREACHABLE: "The engine does not answer; the run is looked for again.",
+    ENGINE_REFUSED: "The engine will not take the run.",
+    SUBMITTED: "The engine was asked to start the run and has not shown it yet.",
     ACCEPTED: "The run can be understood.",
     PIPELINE_NOT_FOUND: "The TrainingPipeline does not exist.",
     PIPELINE_NOT_ACCEPTED: "The TrainingPipeline is not accepted; its own conditions tell why.",
     PIPELINE_NOT_SEEN: "The TrainingPipeline's present state has no revision yet.",
     REVISION_NOT_FOUND: "The pipeline has no such revision.",
-    ENGINE_NOT_AVAILABLE: "This operator has no such engine.",
+    ENGINE_NOT_AVAILABLE: "This operator has no such engine, or not for this namespace.",
     NOT_ACCEPTED: "The run is not accepted; that condition tells why.",
 }
 

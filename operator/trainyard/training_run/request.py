@@ -9,7 +9,7 @@ from trainyard.resources.base import ObjectMeta
 from trainyard.resources.pipeline_revision import PipelineState
 from trainyard.resources.training_run import StepStatus, TrainingRun, TrainingRunStatus
 from trainyard.systems.engine.port import Owner, RunRequest
-from trainyard.training_run.parameters import complete
+from trainyard.training_run.parameters import complete, declared
 
 _ATTEMPT = re.compile("[1-9][0-9]?")
 
@@ -42,7 +42,8 @@ def next_attempt(request: RunRequest) -> RunRequest:
     """Return the request of the attempt after this one; only its identity and where it publishes differ."""
     attempt = request.attempt + 1
     output = f"{request.output.removesuffix(f'{request.attempt}/')}{attempt}/"
-    return replace(request, id=naming.engine_id(request.owner.uid, attempt), attempt=attempt, output=output)
+    engine_id = naming.engine_id(request.owner.uid, attempt)
+    return replace(request, id=engine_id, attempt=attempt, output=output, announced="", known=False)
 
 
 def engine_of(state: PipelineState) -> tuple[str, dict[str, Any]]:
@@ -66,26 +67,33 @@ def by_identity(meta: ObjectMeta, status: TrainingRunStatus) -> RunRequest:
         parameters={},
         datasets={},
         output="",
+        announced=announced(meta, engine_id),
+        known=bool(told_steps(meta, status)),
     )
+
+
+def announced(meta: ObjectMeta, engine_id: str) -> str:
+    """Return when this very attempt was announced, "" where it never was."""
+    announced_id, _, at = meta.annotations.get(naming.ANNOTATION_ANNOUNCED, "").partition(" ")
+    return at if announced_id == engine_id else ""
 
 
 def whole(run: TrainingRun, state: PipelineState, bucket: str) -> RunRequest:
     """Return the request that starts the run."""
     found = by_identity(run.metadata, run.status)
     prefix = naming.artifact_prefix(bucket, found.namespace, state.model, found.run)
-    return RunRequest(
-        id=found.id,
-        namespace=found.namespace,
-        run=found.run,
-        attempt=found.attempt,
-        owner=found.owner,
+    return replace(
+        found,
         pipeline=run.spec.pipeline,
         model=state.model,
         spec=engine_of(state)[1],
         compute=state.compute.to_wire(),
-        parameters=complete(state.parameters, run.spec.parameters),
+        parameters=complete(declared(state), run.spec.parameters),
         datasets={d.name: d.uri for d in state.data.datasets},
         output=f"{prefix}{found.attempt}/",
         timeout_seconds=state.timeout_seconds,
         retry_limit=state.retry.limit,
+        title=found.run,
+        description=run.spec.description,
+        experiment=run.spec.experiment,
     )

@@ -38,7 +38,7 @@ def try_again(seen: Observed, now: datetime) -> Plan | None:
         return None
     failed = seen.before.attempts[-1]
     told = status.retrying(seen, now, failed, seen.before.retry_time)
-    if seen.engine is None or seen.engine.phase is not Phase.ABSENT:
+    if seen.engine is None or not (seen.engine.phase is Phase.ABSENT or seen.engine.released):
         return Plan(stop(seen), told, revisit_after=SOON_SECONDS)
     left = -deadlines.since(seen.before.retry_time, now)
     if left > 0:

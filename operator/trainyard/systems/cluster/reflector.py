@@ -231,20 +231,32 @@ class Mirror:
     """A reflector for every kind and namespace. `namespaces` is empty for the whole cluster."""
 
     def __init__(
-        self, transport: Transport, kinds: Mapping[Kind, str], namespaces: Iterable[str], on_change: OnChange
+        self,
+        transport: Transport,
+        kinds: Mapping[Kind, str],
+        namespaces: Iterable[str],
+        on_change: OnChange,
+        places: Mapping[Kind, tuple[str, ...]] | None = None,
     ) -> None:
-        """`kinds` maps each kind to the label selector of the objects to keep ("" for all)."""
-        self._spaces = tuple(namespaces)
+        """`kinds` maps each kind to the label selector of the objects to keep ("" for all).
+
+        places: the namespaces of a kind that lives elsewhere than the others.
+        """
+        self._spaces = {kind: (places or {}).get(kind, tuple(namespaces)) for kind in kinds}
         self.reflectors = {
             (kind, space): Reflector(transport, kind, space, selector, on_change)
             for kind, selector in kinds.items()
-            for space in self._spaces or ("",)
+            for space in self._spaces[kind] or ("",)
         }
 
     def store(self, kind: Kind, namespace: str) -> Store | None:
         """Return the store to read from, or None where this kind or namespace must be read live."""
-        reflector = self.reflectors.get((kind, namespace if self._spaces else ""))
+        reflector = self.reflectors.get((kind, namespace if self._spaces.get(kind) else ""))
         return reflector.store if reflector and reflector.synced else None
+
+    def stores(self, kind: Kind) -> tuple[Store, ...]:
+        """Return the stores of a kind in all namespaces, as far as they are filled."""
+        return tuple(r.store for (one, _), r in self.reflectors.items() if one == kind and r.synced)
 
     async def run(self) -> None:
         """Keep all of them up to date until cancelled."""

@@ -47,7 +47,7 @@ class JobEngine:
         self._artifacts = artifacts
         self._config = config
 
-    async def start(self, request: RunRequest, announce: Announce = unannounced) -> None:
+    async def start(self, request: RunRequest, announce: Announce = unannounced) -> None:  # noqa: ARG002 - can be repeated
         """Create what the attempt needs next; see the port."""
         async with _as_engine_errors():
             jobs, pods = await self._children(request, live=True)

@@ -78,6 +78,8 @@ class EngineState:
 
     due: a further part can begin; `start`, called again, begins it. waiting_since: since when (RFC 3339) a part
     waits for a node or its image; None where nothing waits, or where it waits in a queue on purpose.
+    released: it holds nothing any more, though the engine remembers it. look_again: seconds until it should be
+    asked again, None where every change of it is watched.
     """
 
     phase: Phase
@@ -87,6 +89,8 @@ class EngineState:
     url: str = ""
     due: bool = False
     waiting_since: str | None = None
+    released: bool = False
+    look_again: float | None = None
 
 
 @dataclass(frozen=True)
