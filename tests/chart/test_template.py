@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from tests.chart.charts import CHART, NAMESPACE, VALUES, Helm, HelmFailed, Obj, ci, one, pod_specs, rendered
+from trainyard.events.configuration import read as read_events
 from trainyard.resources.crd import KINDS
 from trainyard.settings import read_settings
 
@@ -40,6 +41,10 @@ REFUSED = [
     ("store.bucket=Models", "store/bucket"),
     ("setup.namespaces={a,a}", "setup/namespaces"),
     ("namespaces={Team_A}", "namespaces/0"),
+    ("events.perMinute=0", "events/perMinute"),
+    ("events.httpRoute.enabled=true", "events/httpRoute/parentRefs"),
+    ("events.ingress.enabled=true", "events/ingress/host"),
+    ("events.oidcIssuers[0].issuer=http://issuer", "events/oidcIssuers/0/issuer"),
     ("mysql.enabled=false,mysql.external.host=db", "mysql/external/existingSecret"),
 ]
 
@@ -139,7 +144,9 @@ class Environment(Mapping[str, str]):
 
 @each_file
 def test_the_operator_reads_every_setting_that_the_chart_writes(values: Path, helm: Helm) -> None:
-    (container,) = one(rendered(helm, "-f", str(values)), "Deployment")["spec"]["template"]["spec"]["containers"]
+    (container,) = one(rendered(helm, "-f", str(values)), "Deployment", "trainyard")["spec"]["template"]["spec"][
+        "containers"
+    ]
     environment = Environment(container["env"])
     read_settings(environment)
     assert set(environment) == environment.read
@@ -147,7 +154,9 @@ def test_the_operator_reads_every_setting_that_the_chart_writes(values: Path, he
 
 def test_settings_arrive(helm: Helm) -> None:
     def settings(*arguments: str) -> Any:
-        (container,) = one(rendered(helm, *arguments), "Deployment")["spec"]["template"]["spec"]["containers"]
+        (container,) = one(rendered(helm, *arguments), "Deployment", "trainyard")["spec"]["template"]["spec"][
+            "containers"
+        ]
         return read_settings(Environment(container["env"]))
 
     default, external = settings(), settings(*ci("external"))
@@ -222,3 +231,46 @@ def test_selectors_tell_the_components_apart(values: Path, helm: Helm) -> None:
     labels = [template["metadata"]["labels"] for template in pod_specs(rendered(helm, "-f", str(values))).values()]
     names = [one_pod["app.kubernetes.io/name"] for one_pod in labels]
     assert len(set(names)) == len(names)
+
+
+def _receiver(objects: list[Obj]) -> Environment:
+    (container,) = one(objects, "Deployment", "trainyard-events")["spec"]["template"]["spec"]["containers"]
+    return Environment(container["env"])
+
+
+@pytest.mark.parametrize("name", ["external", "namespaced"])
+def test_the_receiver_of_events_reads_every_setting_that_the_chart_writes(name: str, helm: Helm) -> None:
+    environment = _receiver(rendered(helm, *ci(name)))
+    found = read_events(environment)
+    assert set(environment) == environment.read - {"TRAINYARD_EVENTS_DRAIN_SECONDS"}
+    google = {"https://accounts.google.com": "https://www.googleapis.com/oauth2/v3/certs"}
+    assert found.issuers == ({**google, "https://issuer.example.com": ""} if name == "external" else {})
+    assert (found.port, found.probe_port, found.body_bytes) == (8090, 8080, 1_048_576)
+
+
+def test_the_receiver_of_events_may_little(helm: Helm) -> None:
+    on = ("--set", "events.enabled=true")
+    assert not [o for o in rendered(helm) if o["metadata"]["name"] == "trainyard-events"]
+    rules = one(rendered(helm, *on), "ClusterRole", "trainyard-events")["rules"]
+    secrets = [rule for rule in rules if rule["resources"] == ["secrets"]]
+    assert [(r["verbs"], r["resourceNames"]) for r in secrets] == [(["get"], ["trainyard-triggers"])]
+    created = {r["resources"][0] for r in rules if "create" in r["verbs"]}
+    assert created == {"trainingruns", "localsubjectaccessreviews", "tokenreviews"}
+    every = one(rendered(helm, *on, "--set", "events.secretNames=null"), "ClusterRole", "trainyard-events")["rules"]
+    assert [r for r in every if r["resources"] == ["secrets"]] == [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+    ]
+
+
+def test_the_receiver_of_events_is_reached_as_the_values_say(helm: Helm) -> None:
+    route = one(rendered(helm, *ci("external")), "HTTPRoute")["spec"]
+    assert (route["hostnames"], route["rules"][0]["backendRefs"][0]["name"]) == (
+        ["events.example.com"],
+        "trainyard-events",
+    )
+    policy = one(rendered(helm, *ci("external")), "NetworkPolicy", "trainyard-events")["spec"]
+    assert policy["ingress"][1]["from"][0]["namespaceSelector"]["matchLabels"]
+    ingress = one(rendered(helm, *ci("namespaced")), "Ingress")["spec"]
+    assert ingress["tls"] == [{"hosts": ["events.example.com"], "secretName": "events-tls"}]
+    budgets = [o["metadata"]["name"] for o in rendered(helm, *ci("external")) if o["kind"] == "PodDisruptionBudget"]
+    assert budgets == ["trainyard-events", "trainyard"]
