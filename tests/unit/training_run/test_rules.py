@@ -26,7 +26,7 @@ from trainyard.systems.cluster.port import (
     Ref,
     Unavailable,
 )
-from trainyard.systems.engine.port import EngineError, EngineState, Phase, Step
+from trainyard.systems.engine.port import Announce, EngineError, EngineState, Outputs, Phase, Step, unannounced
 from trainyard.training_run import deadlines, ending, lineage, outcome, parameters, reasons, request, sources
 from trainyard.training_run.act import act
 from trainyard.training_run.decide import decide
@@ -244,7 +244,7 @@ def test_an_engine_that_this_operator_lacks() -> None:
 
 def test_a_published_model_without_its_revision_has_no_gate() -> None:
     seen = replace(started(EngineState(Phase.SUCCEEDED)), source=Source("churn-1", reason="RevisionNotFound"))
-    world_outputs = lineage.Outputs("s3://m/n/c/o/1/", "sha256:" + "0" * 64, "Custom", 1)
+    world_outputs = Outputs("s3://m/n/c/o/1/", "sha256:" + "0" * 64, "Custom", 1)
     assert summary(decide(replace(seen, outputs=world_outputs), NOW)) == ("False", reasons.PUBLISH_FAILED)
 
 
@@ -372,7 +372,7 @@ async def test_an_engine_that_the_operator_lost_is_not_asked() -> None:
 class Refusing(FakeEngine):
     """An engine that starts and stops nothing."""
 
-    async def start(self, request: Any) -> None:
+    async def start(self, request: Any, announce: Announce = unannounced) -> None:
         raise EngineError("quota")
 
     async def cancel(self, request: Any) -> bool:
@@ -435,7 +435,7 @@ async def test_an_action_of_another_kind_is_a_bug() -> None:
 def test_created_at_comes_from_the_publisher_and_is_the_same_every_time(stamp: str, wide: str) -> None:
     run = read(obj()).run
     assert run is not None
-    outputs = lineage.Outputs("s3://m/n/c/o/1/", "sha256:" + "0" * 64, "Custom", 1, completed_at=stamp)
+    outputs = Outputs("s3://m/n/c/o/1/", "sha256:" + "0" * 64, "Custom", 1, completed_at=stamp)
     versions = [lineage.version_of(run, STATE, outputs) for _ in range(2)]
     assert versions[0] == versions[1]
     assert versions[0]["spec"]["createdAt"] == wide
