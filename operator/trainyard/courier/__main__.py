@@ -1,4 +1,4 @@
-"""`python -m trainyard.courier data|collect|publish|fetch`: what docs/contracts.md tells, in init containers and publish Jobs.
+"""`python -m trainyard.courier <verb>`: what docs/contracts.md tells, in init containers and publish Jobs.
 
 Reads its environment here and nowhere else. The last sentence goes to stderr and to the termination message.
 """

@@ -1,10 +1,12 @@
 """The verb `data`: fetch every dataset onto the run's volume, and say which bytes they were.
 
-The digest of a dataset is over its listing with content: the same function as an artifact's.
+The digest of a dataset is over its listing with content: the same function as an artifact's. Workers that train
+together share the volume: the first one fetches, the others wait for its mark.
 """
 
 import json
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,6 +17,7 @@ from trainyard.courier.outcome import Missing, Unusable
 from trainyard.systems.artifacts.addresses import address, check_key
 from trainyard.systems.artifacts.port import ManifestFile, ObjectInfo, artifact_digest
 
+LOOK_SECONDS = 1.0
 NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
 
 
@@ -44,14 +47,35 @@ def datasets(text: str) -> dict[str, str]:
     return dict(body)
 
 
-async def fetch_data(carrier: Carrier, wanted: Mapping[str, str], folder: Path) -> str:
-    """Fetch each dataset to `folder/<name>/` and write `folder/<name>.json`; the sentence that tells it."""
-    sources = {name: await _source(carrier, name, uri) for name, uri in sorted(wanted.items())}
+def wait_for_data(done: Path) -> str:
+    """Wait until another worker has left its mark; that it may never do so is the run's timeouts' business."""
+    while not done.exists():
+        time.sleep(LOOK_SECONDS)
+    return "the first worker fetched the data"
+
+
+async def fetch_data(carrier: Carrier, wanted: Mapping[str, str], folder: Path, *, keep: bool = False) -> str:
+    """Fetch each dataset to `folder/<name>/` and write `folder/<name>.json`; the sentence that tells it.
+
+    keep: a dataset that is there whole stays, though its URI may hold other bytes by now: a run has one state of data.
+    """
+    missing = {n: uri for n, uri in sorted(wanted.items()) if not (keep and _is_whole(folder / f"{n}.json", uri))}
+    sources = {name: await _source(carrier, name, uri) for name, uri in missing.items()}
     rows = [row for source in sources.values() for row in source.objects]
     carrier.progress.expect(len(rows), sum(row.size for row in rows))
     for name, source in sources.items():
         await _fetch_one(carrier, name, wanted[name], source, folder)
-    return f"fetched {len(sources)} datasets, {len(rows)} files"
+    kept = f", kept {len(wanted) - len(missing)}" if keep else ""
+    return f"fetched {len(sources)} datasets, {len(rows)} files{kept}"
+
+
+def _is_whole(note: Path, uri: str) -> bool:
+    """Whether the note, which is written last, tells of a dataset of this URI."""
+    try:
+        told = json.loads(note.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get("uri") == uri
 
 
 async def _source(carrier: Carrier, name: str, uri: str) -> Source:

@@ -1,5 +1,6 @@
 """The three errands over the fake store: publish, fetch, data, and every way in which they may end."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ import pytest
 
 from tests.fakes.artifacts import FakeArtifacts
 from trainyard.courier.carrying import Carrier
-from trainyard.courier.data import datasets, fetch_data
+from trainyard.courier.data import datasets, fetch_data, wait_for_data
 from trainyard.courier.fetch import fetch
 from trainyard.courier.outcome import DigestMismatch, Errand, Missing, Unusable
 from trainyard.courier.progress import Progress
@@ -294,6 +295,37 @@ async def test_the_digest_of_data_changes_with_its_bytes_and_names_only(tmp_path
     assert first != await digest({"a": b"1", "b": b"3"})
     assert first != await digest({"a": b"1", "c": b"2"})
     assert {p.name for p in (tmp_path / "d").iterdir()} == {"a", "c"}
+
+
+async def test_a_further_attempt_trains_on_the_data_of_the_first(tmp_path: Path) -> None:
+    store = FakeArtifacts({"s3://b/d/x": b"old", "s3://b/e/y": b"e"})
+    await fetch_data(carrier(store), {"d": "s3://b/d/"}, tmp_path)
+    note = (tmp_path / "d.json").read_bytes()
+    store.objects["s3://b/d/x"] = b"new"
+    both = {"d": "s3://b/d/", "e": "s3://b/e/"}
+    told = await fetch_data(carrier(store), both, tmp_path, keep=True)
+    assert told == "fetched 1 datasets, 1 files, kept 1"
+    assert ((tmp_path / "d/x").read_bytes(), (tmp_path / "d.json").read_bytes()) == (b"old", note)
+
+
+@pytest.mark.parametrize("note", [None, b"{", b"[]", b'{"uri": "s3://b/other/"}'])
+async def test_data_that_is_not_whole_or_of_another_place_is_fetched_again(tmp_path: Path, note: bytes | None) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d/half").write_bytes(b"half")
+    if note is not None:
+        (tmp_path / "d.json").write_bytes(note)
+    await fetch_data(carrier(FakeArtifacts({"s3://b/d/x": b"x"})), {"d": "s3://b/d/"}, tmp_path, keep=True)
+    assert set(contents(tmp_path)) == {"d/x", "d.json"}
+
+
+async def test_other_workers_wait_for_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trainyard.courier.data.LOOK_SECONDS", 0)
+    done = tmp_path / "done"
+    waiting = asyncio.create_task(asyncio.to_thread(wait_for_data, done))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    done.touch()
+    assert await waiting == "the first worker fetched the data"
 
 
 async def test_a_dataset_that_is_not_there_is_missing_and_leaves_no_note(tmp_path: Path) -> None:
