@@ -12,7 +12,7 @@ import pytest
 
 from examples.demo.settings import local_environment
 from local import places
-from tests.scenarios.cluster import Cluster, Obj
+from tests.scenarios.cluster import Cluster, Obj, wait_until
 from tests.scenarios.kubeflow import NAMESPACE, STEP_IMAGE, Kubeflow, two_steps
 from trainyard.systems.artifacts.client import ObstoreArtifacts
 
@@ -139,3 +139,20 @@ def test_up_again_replaces_no_pod_and_status_lists_them(kubeflow: Kubeflow, up: 
     rows = {line.split()[0]: line for line in status.stdout.splitlines() if line}
     assert "running" in rows["ml-pipeline-persistenceagent"]
     assert status.returncode == 0, status.stdout
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("made", ["namespace/kubeflow", "deployment/metadata-grpc"])
+def test_killed_while_it_comes_up_it_is_taken_up_again(kubeflow: Kubeflow, made: str):
+    kubeflow.cluster.kubectl("delete", "namespace", NAMESPACE, "--wait", timeout=300)
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", "up", "--kubeflow"], cwd=places.CHECKOUT, stderr=subprocess.DEVNULL
+    ) as cut_short:
+        try:
+            wait_until(made, lambda: kubeflow.cluster.get(*made.split("/")), every=0.05)
+        finally:
+            cut_short.kill()
+    again = local("up", "--kubeflow")
+    assert again.returncode == 0, again.stderr
+    # Its database outlived the namespace, and so did the cache, whose entries point into ML Metadata.
+    kubeflow.wait(kubeflow.start(two_steps(), "after a kill", text="hello"))
