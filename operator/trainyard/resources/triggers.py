@@ -8,15 +8,39 @@ from trainyard.resources.base import Model, Name, StatusModel, Timestamp, exactl
 from trainyard.resources.pods import SecretKey
 from trainyard.resources.values import ParameterMap
 
+
+def _field(value: str, more: str = "") -> str:
+    """Return the regular expression of one field: a list of values, ranges and steps."""
+    item = f"(([*]|{value}(-{value})?)(/[1-9][0-9]?)?{more})"
+    return f"{item}(,{item})*"
+
+
+_WEEKDAY = "([0-7]|SUN|MON|TUE|WED|THU|FRI|SAT)"
+_MONTH = "(0?[1-9]|1[0-2]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)"
+CRON_FIELDS = " +".join(
+    (
+        _field("[0-5]?[0-9]"),
+        _field("([01]?[0-9]|2[0-3])"),
+        _field("(0?[1-9]|[12][0-9]|3[01])", "|L|LW"),
+        _field(_MONTH),
+        _field(_WEEKDAY, f"|{_WEEKDAY}#[1-5]|[0-7]L"),
+    )
+)
+_MACRO = r"self.matches('^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$')"
 Cron = Annotated[
     str,
     StringConstraints(min_length=1, max_length=128),
     Field(
         json_schema_extra=rules(
             (
-                r"self.matches('^@(hourly|daily|midnight|weekly|monthly|yearly|annually)$') || "
-                r"self.matches('^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+$')",
+                rf"{_MACRO} || self.matches('^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+$')",
                 "a cron expression has five fields: minute hour day-of-month month day-of-week",
+            ),
+            (
+                rf"{_MACRO} || !self.matches('^[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+ +[^ ]+$')"
+                rf" || self.matches('(?i)^{CRON_FIELDS}$')",
+                "a cron field is out of range: minute 0-59, hour 0-23, day-of-month 1-31 or L, month 1-12 or JAN-DEC,"
+                " day-of-week 0-7 or SUN-SAT; with , - / and *",
             ),
         )
     ),
@@ -32,9 +56,19 @@ class Schedule(Model):
 
     name: Name = Field(description="Its name; it stands in the runs it starts.")
     cron: Cron = Field(description="Minute, hour, day of month, month, day of week; as in Debian's cron.")
-    time_zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", max_length=64)] = (
-        Field(default="UTC", description="A name of the IANA time zone database.")
-    )
+    time_zone: Annotated[
+        str,
+        StringConstraints(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", max_length=64),
+        Field(
+            json_schema_extra=rules(
+                ("timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0", "not a time zone of the IANA database"),
+                (
+                    "!self.lowerAscii().startsWith('local')",
+                    "what is local differs from machine to machine: name a zone",
+                ),
+            )
+        ),
+    ] = Field(default="UTC", description="A name of the IANA time zone database.")
     parameters: ParameterMap = Field(default_factory=dict, description="Values for the runs it starts.")
     suspend: bool = Field(default=False, description="Start no run while true; slots that pass are not made up for.")
 

@@ -22,6 +22,7 @@ MACROS = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
 }
+OF_THE_MACHINE = {"localtime", "posixrules"}  # names that mean another zone on each machine
 _SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)  # whether anything matches at all does not depend on where one looks from
 
 
@@ -94,6 +95,8 @@ def moment(slot: str | None) -> datetime | None:
 
 def _zone(name: str) -> ZoneInfo:
     try:
+        if name in OF_THE_MACHINE:
+            raise ValueError(name)
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # OSError: "Europe" is a folder
         raise Unreadable(f"{name} is not a time zone of the IANA database") from error

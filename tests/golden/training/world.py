@@ -265,9 +265,20 @@ def _cut(value: str) -> str:
 def _status(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     conditions = [c for c in status.get("conditions") or () if c["type"] not in ("Reconciling", "Stalled")]
     lines = [(c["type"], f"{c['type']}={c['status']} {c['reason']} {c['message']}".rstrip()) for c in conditions]
+    lines += [(f"schedule {s['name']}", f"schedule {_schedule(s)}") for s in status.get("schedules") or ()]
+    lines += [(f"events {e['name']}", f"events {_events(e)}") for e in status.get("events") or ()]
     lines += [(f"step {s['name']}", f"step {_step(s)}") for s in status.get("steps") or ()]
     names = ("activeRuns", "modelVersion", "revision", "completionTime")
     return lines + [(name, f"{name} {status[name] or '-'}") for name in names if name in status]
+
+
+def _schedule(stand: Mapping[str, Any]) -> str:
+    return f"{stand['name']} last {stand.get('lastSlot', '-')} next {stand.get('next', '-')}"
+
+
+def _events(stand: Mapping[str, Any]) -> str:
+    horizon = f" horizon {stand['horizon']}" if "horizon" in stand else ""
+    return f"{stand['name']} handled {len(stand.get('handled', ()))}{horizon}"
 
 
 def _step(step: Mapping[str, Any]) -> str:
@@ -299,7 +310,10 @@ def _essence(obj: Mapping[str, Any]) -> dict[str, Any]:
         "conditions": sorted((c["type"], c["status"], c.get("reason")) for c in status.get("conditions", ())),
         "steps": [(s["name"], s["state"], s.get("reason")) for s in status.get("steps", ())],
         "outcome": (outcome.get("reason"), outcome.get("modelVersion")),
-        "told": {k: status.get(k) for k in ("revision", "modelVersion", "outputs", "lastInputsDigest", "activeRuns")},
+        "told": {
+            k: status.get(k)
+            for k in ("revision", "modelVersion", "outputs", "lastInputsDigest", "activeRuns", "schedules", "events")
+        },
         "finalizers": meta.get("finalizers"),
         "engine": meta.get("annotations", {}).get(naming.ANNOTATION_ENGINE_ID),
     }
