@@ -1,4 +1,4 @@
-"""Scenarios 34, 38, 39, 43 and 45 on a whole cluster: real pods of tiny containers, the real store, the front door."""
+"""Scenarios 34, 38, 39, 43, 45 and half of 44 on a whole cluster: real pods, the real store, the front door."""
 
 import json
 from collections.abc import Callable
@@ -18,12 +18,18 @@ GPU = {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}}
 Wait = Callable[..., Obj]
 
 
-def pipeline(script: str = TRAIN, *, image: str = IMAGE, resources: Obj | None = None, **spec: Any) -> Obj:
-    """Return a pipeline whose training is a shell script."""
-    small = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
-    template = {"image": image, "command": ["/bin/sh", "-ec", script], "resources": resources or small}
-    job = {"template": template, "volume": {"size": "16Mi"}}
-    body = {"model": "tiny", "engine": {"job": job}, "evaluation": {"metrics": [{"name": "auc", "min": "0.80"}]}}
+def pipeline(script: str = TRAIN, *, image: str = IMAGE, job: Obj | None = None, **spec: Any) -> Obj:
+    """Return a pipeline whose training is a shell script; `job` lays more over the engine's branch."""
+    resources = {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"memory": "64Mi"}}
+    more = dict(job or {})
+    template = {
+        "image": image,
+        "command": ["/bin/sh", "-ec", script],
+        "resources": resources,
+        **more.pop("template", {}),
+    }
+    job = {"template": template, "volume": {"size": "16Mi"}, **more}
+    body: Obj = {"model": "tiny", "engine": {"job": job}, "evaluation": {"metrics": [{"name": "auc", "min": "0.80"}]}}
     meta = {"name": "tiny"}
     return {
         "apiVersion": "trainyard.dev/v1alpha1",
@@ -50,8 +56,9 @@ def fails(ns: Cluster, reason: str, timeout: float = 180) -> Obj:
 
 def failing_step(run: Obj) -> Obj:
     """Return the one step that failed."""
-    (failed,) = [s for s in run["status"]["steps"] if s["state"] == "Failed"]
-    return failed
+    failed: list[Obj] = [s for s in run["status"]["steps"] if s["state"] == "Failed"]
+    (only,) = failed
+    return only
 
 
 def running(ns: Cluster, container: str = "train") -> Obj:
@@ -88,13 +95,14 @@ def seen(ns: Cluster) -> None:
 
 
 def test_34_only_inputs_start_runs(ns: Cluster) -> None:
-    start = {"triggers": {"onChange": True}}
+    start: Obj = {"triggers": {"onChange": True}}
     ns.apply(pipeline(**start))
     (first,) = wait_until("a run", lambda: runs(ns))
     ns.wait("trainingrun", first, "Succeeded", "True")
     version = ns.wait("modelversion", first, "Ready", "True")
     assert version["spec"]["source"]["run"] == first
-    for changed in ({}, {"suspend": True}, {"history": {"succeeded": 3}}, {"evaluation": {"noRules": "Accept"}}):
+    changes: list[Obj] = [{}, {"suspend": True}, {"history": {"succeeded": 3}}, {"evaluation": {"noRules": "Accept"}}]
+    for changed in changes:
         ns.apply(pipeline(**{**start, **changed}))
         seen(ns)
     assert runs(ns) == [first]
@@ -110,7 +118,7 @@ def test_34_only_inputs_start_runs(ns: Cluster) -> None:
 
 # ---- 38: parameters ----
 
-EVERY_TYPE = [
+EVERY_TYPE: list[Obj] = [
     {"name": "text", "type": "String", "default": "$(HOME) says 'hi'"},
     {"name": "whole", "type": "Integer"},
     {"name": "rate", "type": "Double", "default": 0.1},
@@ -181,6 +189,18 @@ def test_39_an_image_that_does_not_exist(ns: Cluster) -> None:
     assert failing_step(fails(ns, "ImagePullFailed"))["reason"] == "ImagePullFailed"
 
 
+def test_39_evicted(ns: Cluster) -> None:
+    """By the API that `kubectl drain` uses; no second try is configured."""
+    ns.apply(pipeline("sleep 3600"))
+    ns.create(one_off())
+    pod = running(ns)["metadata"]["name"]
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": ns.namespace}}
+    eviction["deleteOptions"] = {"gracePeriodSeconds": 1}
+    where = f"/api/v1/namespaces/{ns.namespace}/pods/{pod}/eviction"
+    ns.kubectl("create", "--raw", where, "-f", "-", stdin=json.dumps(eviction))
+    assert failing_step(fails(ns, "Evicted"))["reason"] == "Evicted"
+
+
 def test_39_cancelled(ns: Cluster) -> None:
     ns.apply(pipeline("sleep 3600", compute=GPU))
     ns.create(one_off())
@@ -234,6 +254,54 @@ def test_44_the_accelerator_is_free_while_it_is_published(ns: Cluster) -> None:
     assert "nvidia.com/gpu" not in json.dumps(publisher["spec"]["containers"])
     ended = trainer["status"]["containerStatuses"][0]["state"]["terminated"]["finishedAt"]
     assert ended <= publisher["metadata"]["creationTimestamp"]
+
+
+def test_44_the_upload_is_tried_again_and_nothing_is_trained_again(ns: Cluster) -> None:
+    """The store refuses the publisher at first; the accelerator is free meanwhile."""
+    secret = ns.get("secret", "trainyard-publisher")
+    assert secret
+    ns.patch("secret", "trainyard-publisher", {"stringData": {"AWS_SECRET_ACCESS_KEY": "wrong"}})
+    ns.apply(pipeline(compute=GPU))
+    ns.create(one_off())
+
+    def retrying() -> bool:
+        steps = (ns.get("trainingrun", "once") or {}).get("status", {}).get("steps", [])
+        return any(s["name"] == "publish" and s.get("reason") == "Retrying" for s in steps)
+
+    wait_until("the upload is tried again", retrying, 300)
+    (trainer,) = ns.list("pods", "trainyard.dev/run=once,trainyard.dev/role=train")
+    assert trainer["status"]["phase"] == "Succeeded", "a pod that has ended holds no accelerator"
+    ns.patch("secret", "trainyard-publisher", {"data": secret["data"]})
+    run = ns.wait("trainingrun", "once", "Succeeded", "True", timeout=420)
+    assert run["status"]["attempt"] == 1
+    assert len(ns.list("pods", "trainyard.dev/run=once,trainyard.dev/role=train")) == 1
+
+
+# ---- volumes ----
+
+
+def test_volumes_of_harmless_kinds(ns: Cluster) -> None:
+    """A ConfigMap, a Secret that its owner opened to pods, and space of the pod's own; anything else is refused."""
+    ns.kubectl("create", "configmap", "settings", "--from-literal=word=hello")
+    ns.kubectl("create", "secret", "generic", "key", "--from-literal=token=s3cret")
+    volumes: list[Obj] = [
+        {"name": "settings", "mountPath": "/settings", "readOnly": True, "configMap": {"name": "settings"}},
+        {"name": "key", "mountPath": "/key", "readOnly": True, "secret": {"name": "key"}},
+        {"name": "space", "mountPath": "/space", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}},
+    ]
+    script = f'[ "$(cat /settings/word)" = hello ] && [ "$(cat /key/token)" = s3cret ] && touch /space/x && {TRAIN}'
+    ns.apply(pipeline(script, job={"template": {"volumes": volumes}}))
+    ns.create(one_off())
+    ns.wait("trainingrun", "once", "Accepted", "False", "SecretNotUsable")
+    ns.kubectl("label", "secret", "key", "trainyard.dev/usable-by-pods=true")
+    ns.wait("trainingrun", "once", "Succeeded", "True")
+    (pod,) = ns.list("pods", "trainyard.dev/run=once,trainyard.dev/role=train")
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    refused: tuple[Obj, ...] = ({"hostPath": {"path": "/"}}, {"projected": {"sources": []}}, {})
+    for odd in refused:
+        with pytest.raises(Refused):
+            ns.apply(pipeline(job={"template": {"volumes": [{"name": "odd", "mountPath": "/odd", **odd}]}}))
 
 
 def test_45_no_model(ns: Cluster) -> None:

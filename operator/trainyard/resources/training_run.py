@@ -91,7 +91,7 @@ class StepStatus(StatusModel):
     """One step of the run, as the engine tells it."""
 
     name: Annotated[str, StringConstraints(max_length=63)] = Field(
-        description="train, publish, or a task of the package."
+        description="train (train-0 … where several workers train), publish, or a task of the package."
     )
     state: Literal["Pending", "Running", "Succeeded", "Failed"] = Field(description="Where it is.")
     reason: Annotated[str, StringConstraints(max_length=63)] = Field(default="", description="One word to act on.")
@@ -120,7 +120,7 @@ class AttemptStatus(StatusModel):
     message: Annotated[str, StringConstraints(max_length=1024)] = Field(
         default="", description="In the runtime's own words."
     )
-    start_time: Timestamp | None = Field(default=None, description="When the engine was asked to start it.")
+    start_time: Timestamp | None = Field(default=None, description="When its first container began.")
     completion_time: Timestamp | None = Field(default=None, description="When it ended.")
 
 
