@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import pytest
 from examples.demo.installing import sources
 from examples.demo.settings import local_environment
 from tests.scenarios.cluster import ROOT, SYSTEM, Cluster
+from tests.scenarios.kubeflow import Kubeflow, kubeflow, operator_values, take_tenant
+
+__all__ = ["kubeflow"]  # a fixture
 
 _NUMBERS = itertools.count(1)
 
@@ -32,7 +36,7 @@ def system(cluster_env: dict[str, str]) -> Cluster:
         "--create-namespace", "-f", str(ROOT / "charts/trainyard/ci/local-values.yaml"),
         "--set", f"prometheus.url={cluster_env['TRAINYARD_PROMETHEUS_CLUSTER_URL']}",
         "--set", "operator.visitSeconds=30", "--set", f"operator.podAnnotations.checkout=sources-{sources()}",
-        "--wait", "--timeout", "10m",
+        *operator_values(cluster_env), "--wait", "--timeout", "10m",
     ]  # fmt: skip
     done = subprocess.run(helm, env={**os.environ, **cluster_env}, text=True, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -59,11 +63,9 @@ def store(system: Cluster) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def ns(request: pytest.FixtureRequest, system: Cluster, store: dict[str, str]) -> Iterator[Cluster]:
-    """Return a fresh namespace that has the three Secrets; it is deleted after the test."""
-    name = f"t{os.getpid()}-{next(_NUMBERS)}"
-    Cluster(system.env).kubectl("create", "namespace", name)
+@contextmanager
+def _tenant(system: Cluster, store: dict[str, str], name: str) -> Iterator[Cluster]:
+    """Give a namespace that was just made its three Secrets; delete it in the end."""
     setup = {
         **os.environ, **system.env, **store, "TRAINYARD_SETUP_NAMESPACES": name,
         "TRAINYARD_SETUP_RELEASE_NAMESPACE": SYSTEM, "TRAINYARD_SETUP_MYSQL_SECRET": "trainyard-mysql",
@@ -73,6 +75,22 @@ def ns(request: pytest.FixtureRequest, system: Cluster, store: dict[str, str]) -
     subprocess.run([sys.executable, "-m", "trainyard.setup", "store"], env=setup, check=True, capture_output=True)
     yield Cluster(system.env, name)
     Cluster(system.env).kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def ns(request: pytest.FixtureRequest, system: Cluster, store: dict[str, str]) -> Iterator[Cluster]:
+    """Return a fresh namespace that has the three Secrets; it is deleted after the test."""
+    name = f"t{os.getpid()}-{next(_NUMBERS)}"
+    Cluster(system.env).kubectl("create", "namespace", name)
+    with _tenant(system, store, name) as made:
+        yield made
+
+
+@pytest.fixture
+def kubeflow_ns(kubeflow: Kubeflow, system: Cluster, store: dict[str, str]) -> Iterator[Cluster]:
+    """Return a namespace as `ns` does, one of those whose pipelines may use the single-tenant Kubeflow."""
+    with _tenant(system, store, take_tenant(system.env)) as made:
+        yield made
 
 
 @pytest.fixture

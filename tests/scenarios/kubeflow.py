@@ -9,16 +9,19 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
-from tests.scenarios.cluster import Cluster, Obj, Objs, wait_until
+from tests.scenarios.cluster import Cluster, Obj, Objs, Refused, wait_until
 
 NAMESPACE = "kubeflow"
 STEP_IMAGE = "localhost/trainyard/base-python:3.11"
+# A single-tenant Kubeflow serves the namespaces that the operator's configuration lists, so their names are fixed.
+TENANTS = [f"kubeflow-tenant-{number}" for number in range(1, 31)]
 ENDED = {"SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"}
 
 
@@ -88,6 +91,23 @@ def kubeflow(cluster_env: dict[str, str]) -> Kubeflow:
         raise AssertionError("Kubeflow is not there: make up KUBEFLOW=1") from error
     assert status == 200
     return found
+
+
+def operator_values(cluster_env: Mapping[str, str], url: str = "") -> list[str]:
+    """Return Helm's arguments by which the operator uses the cluster's Kubeflow, or another URL; none without it."""
+    if not Cluster(cluster_env).get("namespace", NAMESPACE):
+        return []
+    chosen = url or cluster_env["TRAINYARD_KUBEFLOW_CLUSTER_URL"]
+    return ["--set", f"kubeflow.url={chosen}", "--set", f"kubeflow.namespaces={{{','.join(TENANTS)}}}"]
+
+
+def take_tenant(env: Mapping[str, str]) -> str:
+    """Make the first of the listed namespaces that is free, and return its name."""
+    for name in TENANTS:
+        with suppress(Refused):
+            Cluster(env).kubectl("create", "namespace", name)
+            return name
+    raise AssertionError(f"all of {TENANTS[0]} … {TENANTS[-1]} are in use")
 
 
 def two_steps(image: str = STEP_IMAGE) -> Obj:
