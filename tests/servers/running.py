@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -117,8 +117,8 @@ class Store:
 
 
 @contextmanager
-def minio() -> Iterator[Store]:
-    """Run MinIO over an empty folder."""
+def minio(settings: Mapping[str, str] | None = None) -> Iterator[Store]:
+    """Run MinIO over an empty folder; `settings` are further variables of its environment."""
     with folder() as room:
         port, user, password = free_port(), "root-user", secrets.token_hex(16)
         url = f"http://{ADDRESS}:{port}"
@@ -127,7 +127,7 @@ def minio() -> Iterator[Store]:
             [program, "server", str(room / "data"), "--address", f"{ADDRESS}:{port}", "--quiet"],
             room / "log",
             lambda: answers(f"{url}/minio/health/ready"),
-            {"MINIO_ROOT_USER": user, "MINIO_ROOT_PASSWORD": password, "MINIO_BROWSER": "off"},
+            {"MINIO_ROOT_USER": user, "MINIO_ROOT_PASSWORD": password, "MINIO_BROWSER": "off", **(settings or {})},
         )
         server.start()
         try:
