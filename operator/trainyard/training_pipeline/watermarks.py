@@ -33,7 +33,7 @@ def of_event(runs: Iterable[TrainingRun], name: str) -> list[TrainingRun]:
 def key(run: TrainingRun) -> str:
     """Return what status keeps of a run's event."""
     trigger = run.spec.trigger
-    return naming.hash10(naming.event_key(trigger.event_source or "", trigger.event_id or ""))
+    return naming.event_hash(trigger.event_source or "", trigger.event_id or "")
 
 
 def kept(
@@ -46,7 +46,7 @@ def kept(
     for trigger in triggers.events:
         mine = of_event(runs, trigger.name)
         marks |= {r.metadata.name for r in mine[-1:]}
-        marks |= {r.metadata.name for r in mine if not is_kept(r, entry_of(before, trigger.name))}
+        marks |= {r.metadata.name for r in unknown(mine, entry_of(before, trigger.name))}
     return marks
 
 
@@ -55,12 +55,10 @@ def entry_of(before: TrainingPipelineStatus, name: str) -> EventTriggerStatus:
     return next((e for e in before.events if e.name == name), EventTriggerStatus(name=name))
 
 
-def is_kept(run: TrainingRun, entry: EventTriggerStatus) -> bool:
-    """Whether a redelivery of the run's event would be known without the run."""
-    if key(run) in entry.handled:
-        return True
-    horizon = instant(entry.horizon)
-    return horizon is not None and _time(run) < horizon
+def unknown(runs: Iterable[TrainingRun], entry: EventTriggerStatus) -> list[TrainingRun]:
+    """Return the runs without which a redelivery of their event would be taken for new."""
+    known, horizon = frozenset(entry.handled), instant(entry.horizon)
+    return [r for r in runs if key(r) not in known and (horizon is None or _time(r) >= horizon)]
 
 
 def handled(runs: Sequence[TrainingRun], name: str, before: TrainingPipelineStatus) -> EventTriggerStatus:
@@ -73,7 +71,7 @@ def handled(runs: Sequence[TrainingRun], name: str, before: TrainingPipelineStat
     if mine and entry not in before.events:
         keys = tuple(key(r) for r in mine)[-KEYS:]
         return EventTriggerStatus(name=name, handled=keys, horizon=_after(mine))
-    new = tuple(key(r) for r in mine if not is_kept(r, entry))
+    new = tuple(key(r) for r in unknown(mine, entry))
     return _shortened(entry.model_copy(update={"handled": (*entry.handled, *new)}), mine)
 
 
