@@ -26,6 +26,7 @@ STEPS_LIMIT = 99  # the publisher's step comes after them
 DRIVER = "-driver"
 SENT = "Kubeflow was asked to start the run and has not shown it yet."
 DELETED = "Its Workflow was deleted by somebody else; create another run."
+TERMINATED = "The run was terminated on Kubeflow."
 ROW_PHASES: Mapping[str, Phase] = {
     "SUCCEEDED": Phase.SUCCEEDED,
     "SKIPPED": Phase.SUCCEEDED,
@@ -37,7 +38,7 @@ ROW_PHASES: Mapping[str, Phase] = {
 NODE_PHASES: Mapping[str, Phase] = {
     "Succeeded": Phase.SUCCEEDED,
     "Skipped": Phase.SUCCEEDED,
-    "Omitted": Phase.SUCCEEDED,
+    "Omitted": Phase.PENDING,  # what it depends on has failed
     "Failed": Phase.FAILED,
     "Error": Phase.FAILED,
     "Running": Phase.RUNNING,
@@ -48,6 +49,7 @@ _IMAGE = re.compile("ErrImagePull|ImagePullBackOff|InvalidImageName|ErrImageNeve
 _MEMORY = re.compile("OOMKilled")
 _EVICTED = re.compile("[Ee]vict|low on resource")
 _LOST = re.compile("[Nn]ode (is )?(lost|not ready|shutdown)|pod deleted")
+_STOPPED = re.compile("with strategy|deadline|[Mm]ax duration")
 _EXIT = re.compile(r"exit code (\d+)")
 
 
@@ -67,8 +69,8 @@ class Node:
 
 def run_state(tasks: Sequence[tuple[str, ...]], row: Obj | None, workflow: Obj | None) -> EngineState:
     """Return where a run is that Kubeflow knows. tasks: the package's, in order; () where it is not at hand."""
-    steps = _limited(_steps(tasks, workflow))
     phase = _phase(row, workflow)
+    steps = _limited(_steps(tasks, workflow, phase is Phase.SUCCEEDED))
     if phase is Phase.FAILED:
         return _failed(steps, row, workflow)
     if phase is Phase.SUCCEEDED:
@@ -115,7 +117,8 @@ def _failed(steps: tuple[Step, ...], row: Obj | None, workflow: Obj | None) -> E
     failed = next((s for s in steps if s.state is Phase.FAILED), None)
     if failed is None:
         told = _map(_map(workflow).get("status")).get("message") or _map(_map(row).get("error")).get("message")
-        return EngineState(Phase.FAILED, "StepFailed", _short(str(told or "Kubeflow tells no reason.")), steps)
+        why = TERMINATED if _is_shutting_down(workflow) else "Kubeflow tells no reason."
+        return EngineState(Phase.FAILED, "StepFailed", _short(str(told or why)), steps)
     known = failed.reason if failed.reason in ("OutOfMemory", "Unschedulable", "ImagePullFailed") else "StepFailed"
     code = "" if failed.exit_code is None or known != "StepFailed" else f" with exit code {failed.exit_code}"
     why = "" if failed.reason in (known, "") else f" ({failed.reason})"
@@ -139,11 +142,10 @@ def _under_way(steps: tuple[Step, ...], workflow: Obj | None) -> EngineState:
 # ---- the steps ----
 
 
-def _steps(tasks: Sequence[tuple[str, ...]], workflow: Obj | None) -> Iterator[Step]:
+def _steps(tasks: Sequence[tuple[str, ...]], workflow: Obj | None, ended: bool) -> Iterator[Step]:
     pods = list(_pods(workflow, tasks))
     wrappers = dict(_wrappers(workflow, tasks))
     paths = list(tasks) or list(dict.fromkeys(node.path for node in pods if node.path))
-    ended = NODE_PHASES.get(str(_map(_map(workflow).get("status")).get("phase")), Phase.PENDING) is Phase.SUCCEEDED
     for path in paths:
         mine = [node for node in pods if node.path == path]
         yield _step("/".join(path)[:NAME_LIMIT], mine, wrappers.get(path), ended)
@@ -196,22 +198,26 @@ def _pods(workflow: Obj | None, tasks: Sequence[tuple[str, ...]]) -> Iterator[No
     last = {(node.get("children") or [""])[-1] for node in found.values() if node.get("type") == "Retry"}
     for key, node in sorted(found.items(), key=lambda pair: (str(pair[1].get("startedAt") or ""), pair[0])):
         if node.get("type") == "Pod" and (key not in tries or key in last):
-            yield _pod(node, _where(node, found), tasks)
+            yield _pod(node, _where(node, found), tasks, stopped=_is_shutting_down(workflow))
 
 
-def _pod(node: Obj, names: tuple[str, ...], tasks: Sequence[tuple[str, ...]]) -> Node:
+def _pod(node: Obj, names: tuple[str, ...], tasks: Sequence[tuple[str, ...]], *, stopped: bool) -> Node:
+    """Read a pod. One that ended because its run was stopped has not failed: why it was stopped is known elsewhere."""
     own = str(node.get("displayName", "")).partition("(")[0]
     driver = own.endswith(DRIVER)
     path = (*names, own.removesuffix(DRIVER)) if driver else names
     phase = NODE_PHASES.get(str(node.get("phase")), Phase.PENDING)
     message = str(node.get("message") or "")
+    if stopped and phase is Phase.FAILED and _STOPPED.search(message):
+        phase, message = Phase.RUNNING if _map(node.get("outputs")) else Phase.PENDING, ""
     code = str(_map(node.get("outputs")).get("exitCode") or "") or "".join(_EXIT.findall(message)[-1:])
+    reason = _reason(phase, message)
     return Node(
         _task_of(path, tasks),
         driver,
         phase,
-        _reason(phase, message),
-        "" if phase is Phase.SUCCEEDED else _short(message),
+        reason,
+        _short(message) if reason else "",
         int(code) if code.isdigit() and phase in (Phase.SUCCEEDED, Phase.FAILED) else None,
         node.get("startedAt") or None,
         node.get("finishedAt") or None,
