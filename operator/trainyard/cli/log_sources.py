@@ -13,6 +13,7 @@ ROLES = {"train": 0, "publish": 1}
 INDEX = "batch.kubernetes.io/job-completion-index"
 WORKFLOW_RUN = "pipeline/runid"
 WORKFLOW_NODE = "workflows.argoproj.io/node-name"
+DRIVER = "-driver"  # pods of Kubeflow's own that prepare a task
 WORKFLOW_SIDECARS = frozenset({"wait", "init", "kfp-launcher"})
 
 
@@ -29,9 +30,10 @@ class Choice(NamedTuple):
 
 
 class Source(NamedTuple):
-    """One container. `begun`: it has written, or is about to."""
+    """One container. `begun`: it has written, or is about to. prefix: what its lines carry where several write."""
 
     step: str
+    prefix: str
     namespace: str
     pod: str
     container: str
@@ -66,10 +68,11 @@ async def sources(connection: Connection, run: Obj, choice: Choice) -> list[Sour
 
 
 def _is_meant(source: Source, step: str | None) -> bool:
-    """Whether a step is asked for; `train` means every worker, `train-0` also the only one."""
+    """Whether a step is asked for; `train` means every worker and nested/train, `train-0` also the only worker."""
     if step is None:
         return True
-    return step in (source.step, source.step.rpartition("-")[0], f"{source.step}-0")
+    name = source.step
+    return step in (name, name.rpartition("-")[0], f"{name}-0", name.rpartition("/")[2])
 
 
 # ---- Jobs ----
@@ -99,7 +102,7 @@ def _index(pod: Obj) -> int:
 def _containers(pod: Obj, *, several: bool) -> list[Source]:
     suffix = f"-{_index(pod)}" if several and _role(pod) == "train" else ""
     named = [c["name"] for c in (*at(pod, "spec.initContainers", ()), *at(pod, "spec.containers", ()))]
-    return [_source(pod, name, f"{name}{suffix}") for name in named]
+    return [_source(pod, name, f"{name}{suffix}", alone=not suffix and name == "train") for name in named]
 
 
 # ---- Workflows ----
@@ -112,7 +115,7 @@ async def _workflow(connection: Connection, run: Obj, choice: Choice) -> list[So
     if not pods:
         pods = await connection.cluster.list(POD, choice.kubeflow_namespace, labels)
     named = [(task(pod), pod) for pod in pods]
-    shown = [(step, pod) for step, pod in named if not step.endswith("-driver") or step == choice.step]
+    shown = [(step, pod) for step, pod in named if not step.endswith(DRIVER) or step == choice.step]
     shown.sort(key=lambda one: (at(one[1], "metadata.creationTimestamp"), one[0]))
     return [_source(pod, name, step) for step, pod in shown for name in _workers(pod)]
 
@@ -123,11 +126,11 @@ def _engine_id(run: Obj, attempt: int) -> str:
 
 
 def task(pod: Obj) -> str:
-    """Return the task of a Workflow's pod: of `wf-x.root.train.executor`, train."""
+    """Return the task of a Workflow's pod: of `wf-x.root.train.executor`, train; of a nested one, nested/train."""
     node = str(at(pod, "metadata.annotations", {}).get(WORKFLOW_NODE, at(pod, "metadata.name")))
     parts = [part.partition("(")[0] for part in node.split(".")]
     inner = [part for part in parts[1:] if part not in ("root", "executor")]
-    return inner[-1] if inner else parts[-1]
+    return "/".join(inner) or parts[-1]
 
 
 def _workers(pod: Obj) -> list[str]:
@@ -138,10 +141,10 @@ def _workers(pod: Obj) -> list[str]:
 # ---- both ----
 
 
-def _source(pod: Obj, container: str, step: str) -> Source:
+def _source(pod: Obj, container: str, step: str, *, alone: bool = False) -> Source:
     meta = at(pod, "metadata", {})
     told = (*at(pod, "status.initContainerStatuses", ()), *at(pod, "status.containerStatuses", ()))
     begun = any(
         c["name"] == container and ("running" in c.get("state", {}) or "terminated" in c.get("state", {})) for c in told
     )
-    return Source(step, meta["namespace"], meta["name"], container, meta["uid"], begun)
+    return Source(step, "" if alone else step, meta["namespace"], meta["name"], container, meta["uid"], begun)

@@ -17,9 +17,9 @@ POLL_SECONDS = 1.0
 
 
 class Line(NamedTuple):
-    """A line and the step that wrote it."""
+    """A line, and what stands before it: its step, "" where one step alone writes."""
 
-    step: str
+    prefix: str
     text: str
 
 
@@ -50,7 +50,7 @@ async def _present(connection: Connection, run: Obj, choice: Choice) -> AsyncIte
     for source in await sources(connection, run, choice):
         if source.begun:
             async for text in _of(connection, source, follow=False):
-                yield Line(source.step, text)
+                yield Line(source.prefix, text)
 
 
 async def _followed(connection: Connection, name: str, choice: Choice) -> AsyncIterator[Line]:
@@ -90,7 +90,7 @@ async def _begin(
 
 async def _pump(connection: Connection, source: Source, queue: asyncio.Queue[Line]) -> None:
     async for text in _of(connection, source, follow=True):
-        await queue.put(Line(source.step, text))
+        await queue.put(Line(source.prefix, text))
 
 
 def _raise(tasks: Sequence[asyncio.Task[None]]) -> None:

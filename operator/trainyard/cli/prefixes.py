@@ -4,7 +4,6 @@ import os
 import sys
 
 COLOURS = (36, 35, 33, 32, 34, 31)  # ANSI: cyan, magenta, yellow, green, blue, red
-ALONE = "train"  # the only worker's own lines stand as they were written
 
 
 class Prefixes:
@@ -15,8 +14,8 @@ class Prefixes:
         self._steps: list[str] = []
 
     def of(self, step: str) -> str:
-        """Return what stands before a step's line."""
-        if step == ALONE:
+        """Return what stands before a step's line; nothing before lines of no step."""
+        if not step:
             return ""
         if step not in self._steps:
             self._steps.append(step)

@@ -1,5 +1,6 @@
 """The ModelVersion that a succeeded run makes, and the rows that the database keeps of a run. Pure."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -72,10 +73,13 @@ def is_same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 def provenance(seen: Observed, outcome: Outcome | None = None) -> dict[str, Any]:
     """Return the status' fields that tell who asked for the run, why, and what went in, as far as it is known."""
     known: dict[str, Any] = {}
+    kubeflow = seen.source.state.engine.kubeflow if seen.source.state is not None else None
     if seen.run is not None:
         spec = seen.run.spec
         known |= {"requested_by": spec.requested_by, "description": spec.description}
-        known["experiment"] = seen.before.experiment or spec.experiment
+        known["experiment"] = seen.before.experiment or spec.experiment or (kubeflow.experiment if kubeflow else "")
+    if kubeflow is not None:  # the revision keeps the package as its canonical text
+        known["package_digest"] = "sha256:" + hashlib.sha256((kubeflow.package.inline or "").encode()).hexdigest()
     if outcome is not None and outcome.succeeded:
         known |= {"datasets": outcome.datasets, "images": outcome.images}
     return known

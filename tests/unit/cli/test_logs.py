@@ -94,7 +94,7 @@ async def test_one_container_after_the_other(monkeypatch: pytest.MonkeyPatch) ->
     world.pod("t", "train", data=[b"fetched"], train=[b"epoch 1", b"", b"\xff no end"])
     world.pod("later", "train", begun=False, train=[b"not yet"])
     assert await world.read() == [
-        ("data", "fetched"), ("train", "epoch 1"), ("train", ""), ("train", "\ufffd no end"), ("publish", "uploaded"),
+        ("data", "fetched"), ("", "epoch 1"), ("", ""), ("", "\ufffd no end"), ("publish", "uploaded"),
     ]  # fmt: skip
 
 
@@ -111,16 +111,16 @@ async def test_workers_are_told_apart_and_chosen(monkeypatch: pytest.MonkeyPatch
 async def test_the_only_worker_is_also_train_0(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, attempt=1)
     world.pod("a", "train", train=[b"zero"])
-    assert await world.read(Choice(step="train-0")) == [("train", "zero")]
+    assert await world.read(Choice(step="train-0")) == [("", "zero")]
 
 
 async def test_attempts(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, attempt=2)
     world.pod("a", "train", attempt=1, train=[b"first"])
     world.pod("b", "train", attempt=2, train=[b"second"])
-    assert await world.read() == [("train", "second")]
-    assert await world.read(Choice(previous=True)) == [("train", "first")]
-    assert await world.read(Choice(attempt=1)) == [("train", "first")]
+    assert await world.read() == [("", "second")]
+    assert await world.read(Choice(previous=True)) == [("", "first")]
+    assert await world.read(Choice(attempt=1)) == [("", "first")]
     with pytest.raises(Problem, match="has no attempt 3: it is at attempt 2"):
         await world.read(Choice(attempt=3))
 
@@ -158,14 +158,14 @@ async def test_a_stream_that_is_cut_goes_on_where_it_was_cut(monkeypatch: pytest
     world.pod("t", "train", train=[])
     world.api.streams["t", "train"] = [[b"1", b"2", Unavailable("cut")], [b"1", b"2", b"3"]]
     world.end()
-    assert await world.read(follow=True) == [("train", "1"), ("train", "2"), ("train", "3")]
+    assert await world.read(follow=True) == [("", "1"), ("", "2"), ("", "3")]
 
 
 async def test_what_ends_a_reader(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, attempt=1)
     world.pod("t", "train", train=[b"1", NotFound("gone")])
     world.end()
-    assert await world.read(follow=True) == [("train", "1")]
+    assert await world.read(follow=True) == [("", "1")]
     world.api.streams["t", "train"] = [[b"1", Forbidden("no")]]
     with pytest.raises(Forbidden):
         await world.read(follow=True)
@@ -185,8 +185,10 @@ async def test_steps_of_a_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
     world.task("wf-1", "wf.root.fetch.executor", main=[b"fetched"])
     world.task("wf-2", "wf.root.train-driver", main=[b"driver"])
     world.task("wf-3", "wf.root.train.executor(0)", main=[b"trained"])
+    world.task("wf-4", "wf.root.later.train.executor", main=[b"nested"])
     world.task("old", "wf-old.root.train.executor", engine="run-1", main=[b"old"])
-    assert await world.read() == [("fetch", "fetched"), ("train", "trained")]
+    assert await world.read() == [("fetch", "fetched"), ("later/train", "nested"), ("train", "trained")]
+    assert await world.read(Choice(step="train")) == [("later/train", "nested"), ("train", "trained")]
     assert await world.read(Choice(step="train-driver")) == [("train-driver", "driver")]
     assert await world.read(Choice(previous=True)) == [("train", "old")]
 
@@ -195,7 +197,7 @@ async def test_steps_of_a_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
     ("node", "task"),
     [
         ("wf.root.train.executor", "train"),
-        ("wf.root.sub-dag.inner.executor", "inner"),
+        ("wf.root.sub-dag.inner.executor", "sub-dag/inner"),
         ("wf.root-driver", "root-driver"),
         ("wf", "wf"),
     ],
@@ -206,7 +208,7 @@ def test_the_task_of_a_node(node: str, task: str) -> None:
 
 def test_prefixes() -> None:
     plain = Prefixes(coloured=False)
-    assert [plain.of(step) for step in ("train", "train-0", "publish", "train-0")] == [
+    assert [plain.of(step) for step in ("", "train-0", "publish", "train-0")] == [
         "", "train-0 | ", "publish | ", "train-0 | ",
     ]  # fmt: skip
     coloured = Prefixes(coloured=True)

@@ -110,7 +110,7 @@ def logs_command(
 
     async def command(connection: "Connection") -> None:
         async for line in logs.lines(connection, run, choice, follow=follow):
-            print(f"{prefixes.of(line.step)}{line.text}", flush=True)
+            print(f"{prefixes.of(line.prefix)}{line.text}", flush=True)
 
     ask(where, command)
 
