@@ -62,8 +62,6 @@ def _start(seen: Observed, now: datetime) -> Plan:
 def _may_retry(seen: Observed, engine: EngineState, now: datetime) -> bool:
     if seen.run is None or seen.run.spec.cancel or seen.source.state is None or seen.request is None:
         return False
-    if request.is_between_attempts(seen.meta, seen.before):
-        return False
     left = deadlines.running_left(seen, now)
     in_time = left is None or left > 0
     return in_time and engine.reason in RETRIED and seen.request.attempt <= seen.source.state.retry.limit
