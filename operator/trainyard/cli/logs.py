@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from trainyard.cli.connection import Connection
 from trainyard.cli.log_sources import Choice, Source, attempt_of, sources
-from trainyard.cli.objects import Obj, said
+from trainyard.cli.objects import Obj, at, said
 from trainyard.cli.problem import Problem
 from trainyard.cli.runs import ended
 from trainyard.systems.cluster.port import POD, TRAINING_RUN, Invalid, NotFound, Unavailable
@@ -38,8 +38,13 @@ async def lines(connection: Connection, name: str, choice: Choice, *, follow: bo
 
 def nothing(run: Obj, choice: Choice) -> str:
     """Return why there is not a line to show."""
-    name = run["metadata"]["name"]
+    name = at(run, "metadata.name")
     of = f"Step {choice.step} of TrainingRun {name}" if choice.step else f"TrainingRun {name}"
+    meant = attempt_of(run, choice)
+    for failed in at(run, "status.attempts", ()):
+        if failed["attempt"] == meant:
+            why = f"{failed['reason']}: {failed.get('message', '')}".rstrip(": ")
+            return f"{of} has no log lines of attempt {meant} any more; it failed with {why}"
     if ended(run):
         return f"{of} has no log lines (any more): {said(run, 'Succeeded')}".rstrip(": ")
     return f"{of} has written nothing yet: {said(run, 'Succeeded') or 'it is pending'}"

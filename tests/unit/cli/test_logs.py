@@ -130,6 +130,14 @@ async def test_a_first_attempt_has_no_earlier_one(monkeypatch: pytest.MonkeyPatc
         await World(monkeypatch, attempt=1).read(Choice(previous=True))
 
 
+async def test_an_attempt_whose_pods_are_gone_tells_why_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = {"attempt": 1, "engineId": "e", "reason": "StepFailed", "message": "Step train failed (exit code 9)"}
+    world = World(monkeypatch, attempt=2, attempts=[failed])
+    why = r"has no log lines of attempt 1 any more; it failed with StepFailed: Step train failed \(exit code 9\)$"
+    with pytest.raises(Problem, match=why):
+        await world.read(Choice(previous=True))
+
+
 async def test_nothing_yet_and_nothing_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch)
     with pytest.raises(Problem, match=r"^TrainingRun churn-1 has written nothing yet: it is pending$"):
