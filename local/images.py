@@ -146,16 +146,10 @@ def _wheels(requirements: Path) -> Path:
     def make(room: Path) -> None:
         # A requirements file lists all that is wanted; what it does not list, the image does without.
         chosen = ["--quiet", "--no-deps", "--only-binary=:all:"]
-        _say([*_pip(), "download", *chosen, "-r", str(requirements), "-d", str(room)])
+        _say([places.pip(), "download", *chosen, "-r", str(requirements), "-d", str(room)])
 
     whose = requirements.parent.name if requirements.parent != places.CHECKOUT else "operator"
     return builds.kept("wheels", whose, builds.digest(requirements.read_text()), make)
-
-
-def _pip() -> list[str]:
-    """A pip of Python 3.11: the one that the Makefile brings, else that of the machine."""
-    own = places.CHECKOUT / ".tools/bin/pip"
-    return [str(own)] if own.exists() else [shutil.which("pip3") or "pip3"]
 
 
 def _bring_back(reference: str) -> None:

@@ -6,6 +6,7 @@ Both folders are outside the checkout, so that another checkout finds what this 
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -30,3 +31,9 @@ def lock_file() -> Path:
     """Lock beside the state, not in it: `down` deletes the state while it holds the lock."""
     place = state()
     return place.with_name(place.name + ".lock")
+
+
+def pip() -> str:
+    """A pip of Python 3.11: the one that the Makefile brings, else that of the machine."""
+    own = CHECKOUT / ".tools/bin/pip"
+    return str(own) if own.exists() else shutil.which("pip3") or "pip3"

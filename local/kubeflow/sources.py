@@ -54,11 +54,15 @@ GENERATED = {
 }
 
 
+# Raise it when what is laid out changes for another reason than the data above.
+LAYOUT = 1
+
+
 def recipe(module: str) -> list[str]:
     """Texts that decide what is laid out beside the go.mod of a folder of local/go; empty where nothing is."""
-    made_by = [Path(__file__).read_text(), Path(wire.__file__).read_text()]
     own = [file.read_text() for file in (DESCRIPTORS, *sorted(SQLITE.iterdir()))]
-    return {"kubeflow": [*made_by, *own], "argo": made_by}.get(module, [])
+    generated = [GENERATOR, API.digest, PLATFORM.digest, *GENERATED, *GENERATED.values(), *own]
+    return {"kubeflow": [f"layout {LAYOUT}", *generated], "argo": [f"layout {LAYOUT}", ARGO.digest]}.get(module, [])
 
 
 def lay_out(module: str, room: Path, unpack: Unpack, run: Run) -> None:
@@ -73,7 +77,7 @@ def kubeflow(room: Path, unpack: Unpack, run: Run) -> None:
     _copy(unpack(PLATFORM), room / "kubernetes_platform")
     with tempfile.TemporaryDirectory(dir=room) as folder:
         scratch = Path(folder)
-        install = ["python3", "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes"]
+        install = [places.pip(), "install", "--quiet", "--no-deps", "--require-hashes"]
         run([*install, "-r", str(DESCRIPTORS), f"--target={scratch / 'packages'}"], scratch)
         found = dict(_named(scratch / "packages"))
         for proto, target in GENERATED.items():
