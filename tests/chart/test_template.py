@@ -233,6 +233,12 @@ def test_selectors_tell_the_components_apart(values: Path, helm: Helm) -> None:
     assert len(set(names)) == len(names)
 
 
+def test_minio_gets_further_variables(helm: Helm) -> None:
+    told = '[{"name": "MINIO_NOTIFY_WEBHOOK_ENABLE_TRAINYARD", "value": "on"}]'
+    spec = one(rendered(helm, "--set-json", f"minio.env={told}"), "StatefulSet", "trainyard-minio")["spec"]
+    assert spec["template"]["spec"]["containers"][0]["env"][-1]["value"] == "on"
+
+
 def _receiver(objects: list[Obj]) -> Environment:
     (container,) = one(objects, "Deployment", "trainyard-events")["spec"]["template"]["spec"]["containers"]
     return Environment(container["env"])

@@ -26,6 +26,7 @@ from minio.notificationconfig import NotificationConfig, PrefixFilterRule, Queue
 from local.rig import ApiServerRig
 from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.metadata import FakeMetadata
+from tests.rig.issuing import Issuer
 from tests.rig.place import connect
 from tests.rig.receiving import EXAMPLES, SECRETS, USER, Receiver, Reply, Room, example, grant, until
 from tests.servers.running import minio
@@ -195,7 +196,11 @@ def test_github_pushes(receiver: Receiver, room: Room) -> None:
         "content-type": "application/json",
     }
     path = f"{room.name}/screening/push"
-    wrong = ({}, {"x-hub-signature-256": "sha256=" + "0" * 64}, {"authorization": f"Bearer {SECRETS['github']}"})
+    wrong: tuple[dict[str, str], ...] = (
+        {},
+        {"x-hub-signature-256": "sha256=" + "0" * 64},
+        {"authorization": f"Bearer {SECRETS['github']}"},
+    )
     assert {receiver.post(path, body, headers | proof).status for proof in wrong} == {401}
     signed = headers | {"x-hub-signature-256": signature}
     assert receiver.post(path, body + b" ", signed).status == 401
@@ -207,20 +212,29 @@ def test_github_pushes(receiver: Receiver, room: Room) -> None:
     assert run["spec"]["trigger"]["eventSource"] == "https://github.com/ada/churn"
 
 
-def test_new_data_in_minio(receiver: Receiver, room: Room) -> None:
-    """The example's environment and notification on a real MinIO: each PUT below the prefix starts one run."""
+def test_new_data_in_minio(receiver: Receiver, room: Room, tmp_path: Path) -> None:
+    """The example's environment and notification on a real MinIO: each PUT below the prefix starts one run.
+
+    What is refused at first (the Secret is missing) waits in MinIO's queue.
+    """
     endpoint = f"{receiver.url}/events/{room.name}/screening/new-data"
     lines = [line for line in example("minio.env").splitlines() if not line.startswith("#")]
     settings = dict(line.split("=", 1) for line in lines)
     settings["MINIO_NOTIFY_WEBHOOK_ENDPOINT_TRAINYARD"] = endpoint
-    del settings["MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_TRAINYARD"]  # a folder of the example's pod
+    settings["MINIO_NOTIFY_WEBHOOK_QUEUE_DIR_TRAINYARD"] = str(tmp_path)
+    room.kubectl("delete", "secret", "trainyard-triggers", "-n", room.name)
     with minio(settings) as store:
         client = Minio(store.url.removeprefix("http://"), store.user, store.password, secure=False)
         client.make_bucket("trainyard")
         client.set_bucket_notification("trainyard", _notification())
         for key in ("data/other/rows.csv", "data/breast-cancer/rows 1.csv", "data/breast-cancer/rows 1.csv"):
             client.put_object("trainyard", key, io.BytesIO(b"rows"), 4)
-        runs = room.wait_for_runs(2)
+        until(lambda: f"{room.name}/screening/new-data 401" in receiver.log.read_text())
+        assert room.runs() == []
+        room.kubectl("apply", "-n", room.name, "-f", "-", stdin=example("secret.yaml"))
+        room.wait_for_runs(2)
+        until(lambda: not list(tmp_path.rglob("*.event*")))
+    runs = room.runs()
     assert len(runs) == 2
     for run in runs:
         assert run["spec"]["parameters"] == {"object": "trainyard/data/breast-cancer/rows 1.csv"}
@@ -245,6 +259,37 @@ def _notification() -> NotificationConfig:
             for c in told
         ]
     )
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Iterator[Issuer]:
+    with Issuer(tmp_path) as running:
+        yield running
+
+
+def test_tokens_of_an_issuer(rig: ApiServerRig, granted: None, room: Room, tmp_path: Path, issuer: Issuer) -> None:
+    """OpenID Connect over real TLS; an issuer that the configuration does not name is never asked."""
+    for number, url in enumerate((issuer.url, f"{issuer.url}/other")):
+        auth = {"oidc": {"issuer": url, "audience": "churn", "subjects": ["robot"]}}
+        trigger = {"name": f"robot-{number}", "auth": auth}
+        added = json.dumps([{"op": "add", "path": "/spec/triggers/events/-", "value": trigger}])
+        room.kubectl("patch", "trainingpipeline", "screening", "-n", room.name, "--type=json", "-p", added)
+    settings = {"TRAINYARD_EVENTS_OIDC_ISSUERS": issuer.url, "SSL_CERT_FILE": str(issuer.authority)}
+    headers = EVENT | {"ce-id": "1"}
+    with Receiver(rig, tmp_path / "receiver", settings) as receiver:
+
+        def post(token: str, trigger: str = "robot-0") -> Reply:
+            proof = {"authorization": f"Bearer {token}"}
+            return receiver.post(f"{room.name}/screening/{trigger}", b"", headers | proof)
+
+        assert post(issuer.token("robot")).short == (202, "RunCreated")
+        assert post(issuer.token("robot")).short == (200, "Duplicate")
+        assert issuer.asked == ["/.well-known/openid-configuration", "/keys"]
+        assert {post(t).status for t in (issuer.token("eve"), issuer.token("robot", aud="other"))} == {401}
+        assert post(issuer.token("robot", iss=f"{issuer.url}/other"), "robot-1").status == 401
+        assert len(issuer.asked) == 2
+    (run,) = room.runs()
+    assert run["spec"]["requestedBy"] == "oidc:robot"
 
 
 def _environment(rig: ApiServerRig, **more: str) -> dict[str, str]:
