@@ -2,7 +2,9 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PY := .venv/bin/python
-export PYTHONDONTWRITEBYTECODE = 1
+# Compiled Python is kept, but out of the sources: what is not kept, every process compiles again.
+export PYTHONPYCACHEPREFIX = $(CURDIR)/build/pycache
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help:  ## this list

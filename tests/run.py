@@ -20,6 +20,7 @@ PY = sys.executable
 BIN = Path(PY).parent
 # The demo first: what it installs, the others use.
 SCENARIOS = ("tests/scenarios/test_demo.py", "tests/scenarios", "tests/local")
+LAST = "tests/local/test_down.py"  # it ends the cluster
 FAST = "not rig and not cluster and not soak and not servers"
 
 CLOSING = re.compile(r"^(?:=+ )?(\d+ (?:passed|failed|error|deselected).*) in [0-9.]+s(?: .*)?$", re.MULTILINE)
@@ -199,7 +200,9 @@ def soak(tally: Tally) -> None:
     begun = begin_cluster()
     run(tally, "soak beside the cluster", two("worksteal", "-m", "soak and not cluster", "tests"))
     if cluster(tally, begun):
-        run(tally, "soak on the cluster", pytest("-m", "soak and cluster", "tests/scenarios", "tests/local"))
+        marked = ("-v", "-m", "soak and cluster")
+        run(tally, "soak on the cluster", pytest(*marked, f"--ignore={LAST}", "tests/scenarios", "tests/local"))
+        run(tally, "the cluster killed, and taken down", pytest(*marked, LAST))
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     day = time.strftime("%Y-%m-%d", time.gmtime())
     rows = [f"| {part} | {minutes(seconds)} | {'ok' if ok else 'FAILED'} |" for part, seconds, ok in tally.parts]
