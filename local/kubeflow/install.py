@@ -63,11 +63,11 @@ class Kubeflow:
             # The one who installed it was killed; its volumes and passwords stay.
             self._helm("uninstall", CHART_RELEASE, "--wait")
             state = ""
-        if state:
+        if state not in ("", "failed"):
             return f"already there ({state})"
         chart = places.CHECKOUT / "charts/trainyard"
         self._helm(
-            *("install", CHART_RELEASE, str(chart), "--create-namespace"),
+            *("upgrade", "--install", CHART_RELEASE, str(chart), "--create-namespace"),
             *("--values", str(chart / "ci/local-values.yaml")),
             *("--set", f"prometheus.url={addresses.PROMETHEUS_URL}"),
             *("--wait", "--timeout", f"{READY_SECONDS * 2}s"),

@@ -178,7 +178,7 @@ def test_a_chart_whose_installer_was_killed_is_installed_anew(monkeypatch: pytes
     monkeypatch.setattr(install.Kubeflow, "_helm", helm)
     monkeypatch.setattr(install, "_helm_runs", lambda: False)
     assert install.Kubeflow(Told({})).install_chart() == "installed"
-    assert asked == ["list", "uninstall", "install"]
+    assert asked == ["list", "uninstall", "upgrade"]
     states.append('[{"status": "deployed"}]')
     assert install.Kubeflow(Told({})).install_chart() == "already there (deployed)"
 
