@@ -76,7 +76,8 @@ def test_exit_status_tells_how_a_run_ended(ns: Cluster) -> None:
 
 
 def test_a_second_attempt_and_why_there_was_one(ns: Cluster) -> None:
-    script = f'tried="$TRAINYARD_CHECKPOINT/tried"; test -e "$tried" || {{ touch "$tried"; exit 9; }}; {TRAIN}'
+    first = 'cd "$TRAINYARD_CHECKPOINT" 2>/dev/null || { mkdir "$TRAINYARD_CHECKPOINT"; exit 9; }'
+    script = f"{first}; {TRAIN}"
     ns.apply(pipeline(script, retry={"limit": 1, "backoffSeconds": 0}))
     done = trainyard(ns, "run", "tiny", "--wait", "-o", "json")
     assert done.returncode == 0, done.stderr
@@ -84,6 +85,9 @@ def test_a_second_attempt_and_why_there_was_one(ns: Cluster) -> None:
     name = run["metadata"]["name"]
     assert [(a["attempt"], a["reason"]) for a in run["status"]["attempts"]] == [(1, "StepFailed")]
     assert "1        StepFailed" in trainyard(ns, "run", "show", name).stdout
+    gone = trainyard(ns, "logs", name, "--previous")
+    assert "has no log lines of attempt 1 any more; it failed with StepFailed: " in gone.stderr
+    assert "exit code 9" in gone.stderr
 
 
 def test_a_rollout_is_led_by_hand(ns: Cluster) -> None:

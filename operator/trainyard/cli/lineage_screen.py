@@ -75,7 +75,7 @@ def _lists(answer: Answer, present: datetime) -> Iterator[Any]:
 def _run(run: Run, present: datetime) -> Any:
     return facts(
         [
-            ("run", f"{run.name}  {run.state}{_pruned(run)}"),
+            ("run", _titled(run)),
             ("trigger", run.trigger),
             ("requested by", run.requested_by),
             ("description", run.description),
@@ -92,7 +92,7 @@ def _run(run: Run, present: datetime) -> Any:
 def _version(version: Version, present: datetime) -> Any:
     return facts(
         [
-            ("version", f"{version.name}  {version.state}{_pruned(version)}".rstrip()),
+            ("version", _titled(version)),
             ("model", version.model),
             ("artifact", version.uri),
             ("digest", version.digest),
@@ -163,8 +163,9 @@ def _decisions(decisions: tuple[Decision, ...], present: datetime) -> Columns:
     )
 
 
-def _pruned(one: Run | Version) -> str:
-    return f"  ({PRUNED})" if one.pruned else ""
+def _titled(one: Run | Version) -> str:
+    """Return name and state, and whether it is in the record only."""
+    return "  ".join(part for part in (one.name, one.state, f"({PRUNED})" if one.pruned else "") if part)
 
 
 def _moment(stamp: str, present: datetime) -> str:

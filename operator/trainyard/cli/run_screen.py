@@ -116,7 +116,7 @@ def _lines(console: Console) -> Callable[[Obj], None]:
         line = change(run)
         if told[-1:] != [line]:
             told.append(line)
-            console.print(Text(line))
+            console.print(Text(line), soft_wrap=True)
 
     return show
 

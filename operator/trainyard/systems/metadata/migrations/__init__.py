@@ -4,7 +4,6 @@ One process at a time, under an advisory lock. MySQL commits each DDL statement 
 killed half-way is run again from its start: every step of `versions/` must bear that (IF NOT EXISTS).
 """
 
-import logging
 from pathlib import Path
 
 from alembic import command
@@ -13,8 +12,6 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 LOCK_SECONDS = 60
-
-logging.getLogger("alembic").setLevel(logging.WARNING)  # three lines at every start that tell nothing
 
 
 def migrate(connection: Connection, version: str = "head") -> None:
