@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.settings import Database, SettingsWrong, Store, read_settings
+from trainyard.settings import Database, Kubeflow, SettingsWrong, Store, read_settings
 
 LEAST = {
     "TRAINYARD_POD_NAMESPACE": "trainyard",
@@ -22,6 +22,7 @@ def test_little_is_needed() -> None:
     assert settings.server_images == {"TensorFlow": "server:1"}
     assert settings.store == Store("models", "", "us-east-1", "", "")
     assert settings.database is None
+    assert settings.kubeflow is None
     assert (settings.prometheus_url, settings.scrape_interval_seconds, settings.custom_queries) == ("", 15, False)
 
 
@@ -41,6 +42,10 @@ def test_all_can_be_set() -> None:
             "TRAINYARD_DATABASE_PASSWORD": "p",
             "TRAINYARD_PROMETHEUS_URL": "https://prometheus",
             "TRAINYARD_CUSTOM_QUERIES": "true",
+            "TRAINYARD_KUBEFLOW_URL": "http://ml-pipeline:8888/",
+            "TRAINYARD_KUBEFLOW_NAMESPACES": "b,a",
+            "TRAINYARD_KUBEFLOW_TOKEN_FILE": "/token",
+            "TRAINYARD_KUBEFLOW_WORKFLOWS": "false",
         }
     )
     assert settings.namespaces == ("a", "b")
@@ -49,6 +54,7 @@ def test_all_can_be_set() -> None:
     assert settings.store == Store("models", "http://minio:9000", "us-east-1", "k", "s")
     assert settings.database == Database("mysql", 3306, "trainyard", "u", "p")
     assert settings.custom_queries
+    assert settings.kubeflow == Kubeflow("http://ml-pipeline:8888", "kubeflow", ("a", "b"), False, "/token", False)
 
 
 @pytest.mark.parametrize("name", LEAST)
