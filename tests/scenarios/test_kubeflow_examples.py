@@ -30,7 +30,7 @@ def test_two_steps(kubeflow_ns: Cluster) -> None:
     run = newest_run(kubeflow_ns, "two-steps")
     kubeflow_ns.wait("trainingrun", run, "Succeeded", timeout=600)
     version = kubeflow_ns.wait("modelversion", run, "Ready")
-    assert version["status"]["metrics"] == {"mean": "3", "examples": "3"}
+    assert version["spec"]["metrics"] == {"mean": "3", "examples": "3"}
 
 
 def test_churn_from_data_to_live_traffic(kubeflow_ns: Cluster) -> None:
@@ -38,7 +38,7 @@ def test_churn_from_data_to_live_traffic(kubeflow_ns: Cluster) -> None:
     run = newest_run(kubeflow_ns, "churn")
     kubeflow_ns.wait("trainingrun", run, "Succeeded", timeout=900)
     version = kubeflow_ns.wait("modelversion", run, "Ready")
-    metrics = version["status"]["metrics"]
+    metrics = version["spec"]["metrics"]
     assert float(metrics["auc"]) >= 0.85
     rollout = yaml.safe_load((ROOT / "examples/quickstart/rollout.yaml").read_text())
     rollout["metadata"] = {"name": "churn"}
