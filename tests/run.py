@@ -18,8 +18,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PY = sys.executable
 BIN = Path(PY).parent
-# The demo first: what it installs, the others use.
-SCENARIOS = ("tests/scenarios/test_demo.py", "tests/scenarios", "tests/local")
+# Two streams share the cluster, and the last part has it alone: it deletes MySQL's and MinIO's pods.
+DEMO = ("tests/scenarios/test_demo.py", "tests/scenarios/test_rollout.py", "tests/local/test_cluster.py")
+ALONE = ("tests/scenarios/test_platform.py",)
 LAST = "tests/local/test_down.py"  # it ends the cluster
 FAST = "not rig and not cluster and not soak and not servers"
 
@@ -147,7 +148,7 @@ def begin_cluster() -> tuple[subprocess.Popen[bytes], Path]:
     log = ROOT / "build/up.log"
     log.parent.mkdir(exist_ok=True)
     with log.open("wb") as out:
-        command = [PY, "-m", "local", "up", "--images"]
+        command = [PY, "-m", "local", "up", "--images", "--kubeflow"]
         return subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out), log
 
 
@@ -179,13 +180,23 @@ def test(tally: Tally) -> None:
         check(tally)
         run(tally, "API server and real servers", two("loadfile", "-m", "(rig or servers) and not soak", "tests"))
         if cluster(tally, begun):
-            run(
-                tally,
-                "demo, rest, scenarios on the cluster",
-                pytest("-v", "--capture=sys", "-m", "cluster and not soak", *SCENARIOS),
-            )
+            scenarios(tally)
     finally:
         end_cluster(tally, begun)
+
+
+def scenarios(tally: Tally) -> None:
+    """Run the cluster's scenarios: the demo, its rest and its rollouts beside trainings of all kinds."""
+    marked = ("-v", "--capture=sys", "-m", "cluster and not soak")
+    others = [f"--ignore={path}" for path in (*DEMO, *ALONE)]
+    streams = {
+        "demo, rest, rollouts on the cluster": pytest(*marked, *DEMO),
+        "trainings, Kubeflow, command line on the cluster": pytest(*marked, *others, "tests/scenarios", "tests/local"),
+    }
+    with ThreadPoolExecutor(len(streams)) as beside:
+        for stream in [beside.submit(execute, part, command, show=True) for part, command in streams.items()]:
+            note(tally, stream.result())
+    run(tally, "the platform's pods deleted", pytest(*marked, *ALONE))
 
 
 def end_cluster(tally: Tally, begun: tuple[subprocess.Popen[bytes], Path]) -> None:

@@ -7,7 +7,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from examples.demo.settings import RELEASE, ROOT, SYSTEM, Settings
 from examples.demo.shell import Failed, Shell, until
@@ -63,8 +62,8 @@ def sources() -> str:
 
 def install(shell: Shell, settings: Settings) -> None:
     """Install or upgrade with real Helm, and wait until the operator is there and the namespace has its Secrets."""
-    until("another helm is at work on the release", lambda: None if _pending(shell) else True, PENDING_SECONDS, 3)
-    shell.run(*helm_command(settings, shell.namespace), timeout=660)
+    command = helm_command(settings, shell.namespace)
+    until("another helm is at work on the release", lambda: _ran(shell, command), PENDING_SECONDS, 3)
     for name in (SECRET_DATA, SECRET_PUBLISHER, SECRET_READER):
         until(f"Secret {name}", lambda name=name: shell.get("secret", name), 180)  # type: ignore[misc] # a default
 
@@ -99,11 +98,15 @@ def _images(settings: Settings) -> Sequence[str]:
     )
 
 
-def _pending(shell: Shell) -> bool:
-    releases: list[dict[str, Any]] = json.loads(
-        shell.run("helm", "list", "--namespace", SYSTEM, "--pending", "-o", "json")
-    )
-    return bool(releases)
+def _ran(shell: Shell, helm: list[str]) -> bool | None:
+    """Run helm; None while another one is at work on the release. Raises Failed with what else it says."""
+    try:
+        shell.run(*helm, timeout=660)
+    except Failed as error:
+        if "another operation" in str(error):
+            return None
+        raise
+    return True
 
 
 def _secret(shell: Shell, name: str) -> dict[str, str]:
