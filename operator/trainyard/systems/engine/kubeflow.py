@@ -74,13 +74,22 @@ class _Found:
 class KubeflowEngine:
     """See the port."""
 
-    def __init__(self, cluster: Cluster, artifacts: Artifacts, config: Config, api: KubeflowApi, clock: Clock) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        artifacts: Artifacts,
+        config: Config,
+        api: KubeflowApi,
+        clock: Clock,
+        settle_seconds: float = SETTLE_SECONDS,
+    ) -> None:
         assert config.kubeflow is not None  # noqa: S101 - wired only where it is configured
         self._kubeflow: KubeflowConfig = config.kubeflow
         self._cluster = cluster
         self._config = config
         self._api = api
         self._clock = clock
+        self._settle_seconds = settle_seconds
         self._jobs = JobEngine(cluster, artifacts, config)
 
     async def start(self, request: RunRequest, announce: Announce = unannounced) -> None:
@@ -128,7 +137,7 @@ class KubeflowEngine:
             at = datetime.fromisoformat(request.announced)
         except ValueError:
             return False
-        return (self._clock() - at).total_seconds() < SETTLE_SECONDS
+        return (self._clock() - at).total_seconds() < self._settle_seconds
 
     async def _send(self, request: RunRequest, announce: Announce) -> None:
         """Prepare what may be repeated, announce, and send once. Raises EngineRefused where it never will be taken."""
