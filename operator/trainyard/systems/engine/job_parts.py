@@ -14,7 +14,6 @@ from trainyard.systems.engine.port import Phase, Step
 DELETED = "The pod is gone before it ended; the Job says: "
 FAILED_CONDITIONS = ("Failed", "FailureTarget")  # the second comes while other pods are still being stopped
 _NAMED_POD = re.compile(r"\bpod \S+/(\S+)", re.IGNORECASE)
-_EXIT_CODE = re.compile(r"\bexit code (\d+)")
 
 
 @dataclass(frozen=True)
@@ -156,15 +155,13 @@ def pod_named(job: Obj | None) -> str:
 
 
 def _vanished(told: Step, job: Obj | None, *, named: bool) -> Step:
-    """Return a step whose pod cannot tell any more: the Job kept the pod's exit code, or that it was taken away."""
+    """Return a step whose pod cannot tell any more: the Job kept whether it was taken away."""
     why = _why_failed(job)
-    code = _EXIT_CODE.search(why) if named else None
     return replace(
         told,
         state=Phase.FAILED,
         reason="Evicted" if named and "DisruptionTarget" in why else "StepFailed",
         message=job_pods.shortened(DELETED + why),
-        exit_code=int(code[1]) if code else None,
         completion_time=_ended_at(job),
     )
 
