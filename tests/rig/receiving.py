@@ -95,13 +95,18 @@ class Receiver:
     def post(self, path: str, body: bytes | Any, headers: Mapping[str, str]) -> Reply:
         """Send something to /events/<path>."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        try:
-            link.request("POST", f"/events/{path}", data, dict(headers))
-            answer = link.getresponse()
-            return Reply(answer.status, json.load(answer))
-        finally:
-            link.close()
+        return post(("127.0.0.1", self.port), f"/events/{path}", data, headers)
+
+
+def post(address: tuple[str, int], path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
+    """Post something and return the answer."""
+    link = http.client.HTTPConnection(*address, timeout=30)
+    try:
+        link.request("POST", path, body, dict(headers))
+        answer = link.getresponse()
+        return Reply(answer.status, json.load(answer))
+    finally:
+        link.close()
 
 
 def _get(port: int, path: str) -> int:

@@ -34,7 +34,9 @@ def _now() -> datetime:
 
 async def _listen(stack: AsyncExitStack, app: web.Application, port: int) -> None:
     # auto_decompress: a small request must not become a large one, and signatures are over what was sent.
-    runner = web.AppRunner(app, handle_signals=False, access_log=None, shutdown_timeout=15.0, auto_decompress=False)
+    runner = web.AppRunner(
+        app, handle_signals=False, access_log=None, shutdown_timeout=15.0, keepalive_timeout=75.0, auto_decompress=False
+    )
     await runner.setup()
     stack.push_async_callback(runner.cleanup)
     await web.TCPSite(runner, port=port).start()

@@ -99,10 +99,11 @@ class Receiver:
             message = "The trigger gets more events than the receiver takes; send the event again."
             raise Refused(Answer(429, answers.TOO_MANY, message, retry_after=wait))
         event = _signed(read(delivery), trigger)
-        runs.check_meant(pipeline, trigger, event)
+        runs.check_meant(trigger, event)
         run = runs.name(pipeline, trigger, event)
         if runs.is_handled(pipeline, trigger, event):
             return _duplicate(run)
+        runs.check_active(pipeline)
         runs.check_age(pipeline, trigger, event)
         values = parameters.values(event, trigger, pipeline.spec)
         return await self._create(runs.render(pipeline, trigger, event, values, identity, self.now()))

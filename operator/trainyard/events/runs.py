@@ -21,12 +21,16 @@ def name(pipeline: TrainingPipeline, trigger: EventTrigger, event: Event) -> str
     return naming.run_name(pipeline.metadata.name, EVENT, trigger.name, key)
 
 
-def check_meant(pipeline: TrainingPipeline, trigger: EventTrigger, event: Event) -> None:
-    """Raise Refused where the trigger is not for this event, or the pipeline is suspended."""
+def check_meant(trigger: EventTrigger, event: Event) -> None:
+    """Raise Refused where the trigger is not for this event."""
     if trigger.type and event.type != trigger.type:
         raise ignored(TYPE_MISMATCH, f"The trigger takes events of type {trigger.type}; this one starts nothing.")
     if not event.source.startswith(trigger.source):
         raise ignored(SOURCE_MISMATCH, f"The trigger takes events from {trigger.source}; this one starts nothing.")
+
+
+def check_active(pipeline: TrainingPipeline) -> None:
+    """Raise Refused where the pipeline is suspended."""
     if pipeline.spec.suspend:
         raise Refused(Answer(409, SUSPENDED, f"Pipeline {pipeline.metadata.name} is suspended: it starts no run."))
 

@@ -94,6 +94,8 @@ async def test_a_redelivery_stays_a_no_op_when_its_run_is_gone() -> None:
     assert await place.post(structured()) == DUPLICATE
     assert place.runs() == ()
     assert await place.post(structured(number=2)) == CREATED
+    place.edit({"spec": {"suspend": True}})
+    assert await place.post(structured()) == DUPLICATE, "a sender need not go on sending it"
 
 
 async def test_an_event_from_before_the_horizon_starts_nothing() -> None:
