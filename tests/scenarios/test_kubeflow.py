@@ -5,7 +5,6 @@ installed operator is used by the front door.
 """
 
 import asyncio
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes.aio.config import new_client_from_config
 
 from tests.fakes.artifacts import FakeArtifacts
 from tests.golden.kubeflow.world import KillingApi
@@ -24,7 +24,7 @@ from tests.scenarios.kubeflow import Kubeflow, two_steps
 from trainyard.resources.kfp_package import KfpPackage
 from trainyard.systems.bundle import Config, KubeflowConfig
 from trainyard.systems.cluster.client import KubernetesCluster
-from trainyard.systems.cluster.transport import Transport, connect
+from trainyard.systems.cluster.transport import Transport
 from trainyard.systems.engine.kubeflow import KubeflowEngine
 from trainyard.systems.engine.port import EngineError, EngineState, Owner, Phase, RunRequest
 
@@ -83,8 +83,8 @@ class Life:
 @asynccontextmanager
 async def engine_at(url: str, env: Mapping[str, str], **killing: Any) -> Any:
     """An engine in this process, on the real cluster and the server at a URL."""
-    os.environ["KUBECONFIG"] = env["KUBECONFIG"]
-    transport = Transport(await connect())
+    login = await new_client_from_config(config_file=env["KUBECONFIG"])  # type: ignore[no-untyped-call] # no types there
+    transport = Transport(login)
     api = KillingApi(url, kills=Died, **killing)
     config = Config("none", {}, "trainyard", "", kubeflow=KubeflowConfig(url, namespaces=("default",)))
     cluster = KubernetesCluster(transport)

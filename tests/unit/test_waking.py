@@ -12,6 +12,7 @@ from trainyard.systems.cluster.port import (
     ROLLOUT,
     TRAINING_PIPELINE,
     TRAINING_RUN,
+    WORKFLOW,
     Kind,
     Obj,
     Ref,
@@ -113,3 +114,20 @@ def test_an_aborted_version_is_woken_by_the_history() -> None:
 
 def test_a_key_is_a_reference() -> None:
     assert woken_by(ROLLOUT, None, obj("r"), nothing) == {Ref(ROLLOUT, "ns", "r")}
+
+
+def test_a_workflow_wakes_its_run_wherever_that_is() -> None:
+    run = obj("once", annotations={naming.ANNOTATION_ENGINE_ID: "id-1"})
+    others = (obj("other", annotations={naming.ANNOTATION_ENGINE_ID: "id-2"}), obj("fresh"))
+
+    def everywhere(kind: Kind, namespace: str) -> Iterable[Obj]:
+        return (run, *others) if (kind, namespace) == (TRAINING_RUN, "") else ()
+
+    def workflow(labels: Any) -> dict[str, Any]:
+        return {"metadata": {"name": "w", "namespace": "kubeflow", "labels": labels}}
+
+    assert woken_by(WORKFLOW, None, workflow({"pipeline/runid": "id-1"}), everywhere) == {
+        Ref(TRAINING_RUN, "ns", "once")
+    }
+    assert woken_by(WORKFLOW, workflow({"pipeline/runid": "id-3"}), None, everywhere) == set()
+    assert woken_by(WORKFLOW, None, workflow(None), everywhere) == set()

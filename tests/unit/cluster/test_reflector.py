@@ -283,6 +283,19 @@ def test_each_namespace_has_its_own_store() -> None:
     assert two.store(SERVICE, "three") is None
 
 
+def test_a_kind_may_live_elsewhere_than_the_others() -> None:
+    transport = cast("Transport", ScriptedTransport())
+    kinds = {SERVICE: "a=b", DEPLOYMENT: ""}
+    made = Mirror(transport, kinds, ("one", "two"), lambda *_: None, {DEPLOYMENT: ("far",)})
+    assert made.stores(SERVICE) == ()
+    for reflector in made.reflectors.values():
+        reflector.synced = True
+    assert set(made.reflectors) == {(SERVICE, "one"), (SERVICE, "two"), (DEPLOYMENT, "far")}
+    assert made.store(DEPLOYMENT, "far") is made.reflectors[(DEPLOYMENT, "far")].store
+    assert made.store(DEPLOYMENT, "one") is None
+    assert len(made.stores(SERVICE)) == 2
+
+
 async def test_waiting_for_a_write() -> None:
     whole = mirror()
     reflector = whole.reflectors[(SERVICE, "")]
