@@ -170,7 +170,8 @@ async def test_killed_between_the_announcement_and_the_start(kubeflow: Kubeflow,
 
 async def test_steps_outputs_and_images(kubeflow: Kubeflow, cluster_env: dict[str, str]) -> None:
     async with engine_at(kubeflow.url, cluster_env) as engine:
-        life = Life(engine, request())
+        fresh = {"text": uuid.uuid4().hex}  # nothing of it is in the cache, which all pipelines share
+        life = Life(engine, request(parameters=fresh))
         state = await life.until(lambda s: s.phase in (Phase.SUCCEEDED, Phase.FAILED))
         assert [(s.name, s.state, s.exit_code) for s in state.steps] == [
             ("make", Phase.SUCCEEDED, 0), ("shout", Phase.SUCCEEDED, 0),
@@ -178,7 +179,7 @@ async def test_steps_outputs_and_images(kubeflow: Kubeflow, cluster_env: dict[st
         outputs = await engine.outputs(life.now)
         assert (outputs.uri, bool(outputs.completed_at)) == ("", True)
         assert len(outputs.image_digests) >= 1
-        again = Life(engine, replace(request(), pipeline=life.request.pipeline))
+        again = Life(engine, replace(request(parameters=fresh), pipeline=life.request.pipeline))
         cached = await again.until(lambda s: s.phase in (Phase.SUCCEEDED, Phase.FAILED))
         assert [s.reason for s in cached.steps] == ["Cached", "Cached"]
 
@@ -248,14 +249,15 @@ def door(kubeflow_ns: Cluster) -> Door:
 
 def test_a_changed_package_is_one_run_and_one_model(door: Door, kubeflow: Kubeflow) -> None:
     outputs = {"modelOutput": {"task": "shout", "artifact": "model"}}
-    defaults = [{"name": "text", "type": "String", "default": "hello"}]
+    text = uuid.uuid4().hex  # nothing of it is in the cache, which all pipelines share
+    defaults = [{"name": "text", "type": "String", "default": text}]
     door.pipeline("shouts", two_steps(), kubeflow=outputs, parameters=defaults, triggers={"onChange": True})
     run = wait_until("the first run", lambda: next(iter(door.ns.list("trainingrun")), None))
     ended = door.ended(run["metadata"]["name"], "Succeeded")
     assert [(s["name"], s["state"]) for s in ended["status"]["steps"]] == [
         ("make", "Succeeded"), ("shout", "Succeeded"), ("publish", "Succeeded"),
     ]  # fmt: skip
-    assert ended["status"]["parameters"] == {"text": "hello"}
+    assert ended["status"]["parameters"] == {"text": text}
     version = door.ns.wait("modelversion", run["metadata"]["name"], "Verified")
     assert version["spec"]["artifact"]["digest"] == ended["status"]["outputs"]["artifact"]["digest"]
     assert len(kubeflow.workflows(ended["status"]["engine"]["id"])) == 1
