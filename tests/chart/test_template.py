@@ -128,7 +128,7 @@ class Environment(Mapping[str, str]):
     """The container's environment, which notes what is read of it. What the cluster fills in stands as `given`."""
 
     def __init__(self, variables: list[Obj]) -> None:
-        self.values_by_name = {v["name"]: v.get("value", "given") for v in variables}
+        self.values_by_name: dict[str, str] = {v["name"]: v.get("value", "given") for v in variables}
         self.read: set[str] = set()
 
     def __getitem__(self, name: str) -> str:

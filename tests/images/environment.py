@@ -30,13 +30,13 @@ def python() -> Path:
 def _make(room: Path) -> None:
     uv = ROOT / ".tools/bin/uv"
     subprocess.run([uv, "venv", "-q", "--python", "3.11", room], check=True, cwd=ROOT)
-    chosen = ["--require-hashes", "--compile-bytecode", "--python", room / "bin/python"]
-    subprocess.run([uv, "pip", "sync", "-q", *chosen, *LOCKS], check=True, cwd=ROOT)
+    chosen = ["--require-hashes", "--compile-bytecode", "--python", str(room / "bin/python")]
+    subprocess.run([str(uv), "pip", "sync", "-q", *chosen, *map(str, LOCKS)], check=True, cwd=ROOT)
 
 
 def run(*arguments: str) -> int:
     """Run pytest on the images' tests in their environment; return its exit status."""
-    command = [python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/images", *arguments]
+    command = [str(python()), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/images", *arguments]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **quiet}, check=False).returncode
 

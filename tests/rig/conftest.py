@@ -40,4 +40,4 @@ def crds(kubectl: Callable[..., str]) -> None:
 @pytest.fixture(scope="session")
 def api(rig: ApiServerRig, crds: None) -> Api:
     """Return writes to the rig with our CRDs."""
-    return Api(client.CustomObjectsApi(config.new_client_from_config(str(rig.kubeconfig))))
+    return Api(client.CustomObjectsApi(config.new_client_from_config(str(rig.kubeconfig))))  # type: ignore[no-untyped-call] # no types there

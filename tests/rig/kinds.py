@@ -61,12 +61,11 @@ class Api:
 
     def get(self, obj: Mapping[str, Any]) -> Obj:
         """Return the object of that kind and name."""
-        found: Obj = self.objects.get_namespaced_custom_object(**self._named(obj))
-        return found
+        return self._call("get", self._named(obj))
 
     def delete(self, obj: Mapping[str, Any]) -> None:
         """Delete an object that is there."""
-        self.objects.delete_namespaced_custom_object(**self._named(obj))
+        self._call("delete", self._named(obj))
 
     def _where(self, obj: Mapping[str, Any]) -> dict[str, str]:
         return {"group": GROUP, "version": VERSION, "namespace": "default", "plural": f"{obj['kind'].lower()}s"}
@@ -77,9 +76,11 @@ class Api:
     def _call(self, verb: str, where: Mapping[str, str], suffix: str = "", **arguments: Any) -> Obj:
         if verb == "patch":
             arguments["_content_type"] = "application/merge-patch+json"
+        if verb not in ("get", "delete"):
+            arguments["field_validation"] = "Strict"
         method = getattr(self.objects, f"{verb}_namespaced_custom_object{suffix}")
         try:
-            answer: Obj = method(**where, field_validation="Strict", **arguments)
+            answer: Obj = method(**where, **arguments)
         except client.ApiException as error:
-            raise Refused(json.loads(error.body)["message"]) from None
+            raise Refused(json.loads(error.body or "{}").get("message", str(error))) from None
         return answer

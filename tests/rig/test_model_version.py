@@ -72,7 +72,7 @@ class Operator:
 @pytest.fixture
 async def operator(rig: ApiServerRig, crds: None) -> AsyncIterator[Operator]:
     configuration = Configuration()
-    await config.load_kube_config(str(rig.kubeconfig), client_configuration=configuration)
+    await config.load_kube_config(str(rig.kubeconfig), client_configuration=configuration)  # type: ignore[no-untyped-call] # no types there
     transport = Transport(ApiClient(configuration))
     yield Operator(KubernetesCluster(transport))
     await transport.close()

@@ -7,6 +7,7 @@ import itertools
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -82,20 +83,24 @@ def _only_run(yard: Yard) -> str:
     return str(names[0])
 
 
+def _has_died_or_rests(yard: Yard) -> bool:
+    return yard.has_died() or any(_at_rest(run) for run in yard.those("trainingruns"))
+
+
 def test_started_once_though_killed_after_any_write(make: Callable[[], Yard]) -> None:
     kills = 0
     for j in itertools.count(1):
         yard = make()
         yard.apply("TrainingPipeline", "churn", SPEC)
         yard.start(kill_at=j)
-        yard.until("died or ended", lambda y=yard: y.has_died() or any(_at_rest(r) for r in y.those("trainingruns")))
+        yard.until("died or ended", partial(_has_died_or_rests, yard))
         if not yard.has_died():
             break  # the whole life has fewer writes
         kills += 1
         yard.start()
         run = _only_run(yard)
-        assert summary(yard.until(f"killed at write {j}", lambda y=yard, r=run: y.ended(r)))[1] == "Succeeded"
-        yard.until("at rest", lambda y=yard, r=run: y.get("modelversion", r))
+        assert summary(yard.until(f"killed at write {j}", partial(yard.ended, run)))[1] == "Succeeded"
+        yard.until("at rest", partial(yard.get, "modelversion", run))
         yard.stop()
         assert sorted(yard.created("jobs")) == [f"{run}-1", f"{run}-1-pub"], f"killed at write {j}"
         assert yard.created("trainingruns") == [run], f"killed at write {j}"

@@ -79,7 +79,7 @@ class Dying(KubernetesCluster):
 async def _operate(kubeconfig: str, namespace: str, kill_at: int | None, manifest: Manifest | None) -> None:
     """Visit every pipeline and run of a namespace, again and again."""
     configuration = Configuration()
-    await config.load_kube_config(kubeconfig, client_configuration=configuration)
+    await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call] # no types there
     cluster = Dying(Transport(ApiClient(configuration)), kill_at)
     artifacts, metadata = Published(manifest), FakeMetadata()
     settings = Config("localhost/operator:1", {}, "models", "http://minio:9000")
@@ -210,5 +210,5 @@ class Yard:
 def summary(run: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return (status, reason, message) of a run's Succeeded."""
     conditions = run.get("status", {}).get("conditions", ())
-    told = next((c for c in conditions if c["type"] == "Succeeded"), {})
+    told: Mapping[str, Any] = next((c for c in conditions if c["type"] == "Succeeded"), {})
     return told.get("status", "Unknown"), told.get("reason", ""), told.get("message", "")

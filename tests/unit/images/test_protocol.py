@@ -2,6 +2,7 @@
 
 import base64
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def v2(body: object, signature: Signature = ONE, max_rows: int = 10) -> Question
     return read_v2(json.dumps(body).encode(), signature, max_rows)
 
 
-def tensor(**changes: object) -> dict[str, object]:
+def tensor(**changes: object) -> dict[str, Any]:
     """A v2 request with one input, changed."""
     return {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2], **changes}]}
 
