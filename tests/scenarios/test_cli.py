@@ -12,6 +12,7 @@ from contextlib import suppress
 import pytest
 
 from tests.scenarios.cluster import Cluster, wait_until
+from tests.scenarios.kubeflow import two_steps
 from tests.scenarios.test_rollout import ended, rollout, status, train
 from tests.scenarios.test_rollout import pipeline as sums
 from tests.scenarios.test_training import TRAIN, pipeline
@@ -88,6 +89,25 @@ def test_a_second_attempt_and_why_there_was_one(ns: Cluster) -> None:
     gone = trainyard(ns, "logs", name, "--previous")
     assert "has no log lines of attempt 1 any more; it failed with StepFailed: " in gone.stderr
     assert "exit code 9" in gone.stderr
+
+
+def test_a_kubeflow_run_is_typed_by_its_package_and_tells_its_tasks(kubeflow_ns: Cluster) -> None:
+    ns = kubeflow_ns
+    package = {"package": {"inline": json.dumps(two_steps())}, "modelOutput": {"task": "shout", "artifact": "model"}}
+    body = {"model": "words", "engine": {"kubeflow": {**package, "format": "Custom"}}}
+    ns.apply({**pipeline(), "metadata": {"name": "words"}, "spec": body})
+    ns.wait("trainingpipeline", "words", "Accepted")
+    wrong = trainyard(ns, "run", "words", "-p", "texts=hello")
+    assert (wrong.returncode, "did you mean text?" in wrong.stderr) == (2, True)
+    done = trainyard(ns, "run", "words", "-p", "text=hello", "--experiment", "greetings", "--wait", "-o", "json")
+    assert done.returncode == 0, done.stderr
+    run = json.loads(done.stdout)
+    name, told = run["metadata"]["name"], run["status"]
+    assert told["packageDigest"] == (ns.get("trainingpipeline", "words") or {})["status"]["packageDigest"]
+    assert (told["experiment"], told["parameters"]) == ("greetings", {"text": "hello"})
+    lines = trainyard(ns, "logs", name).stdout.splitlines()
+    assert {line.partition(" | ")[0].strip() for line in lines} >= {"make", "shout", "publish"}
+    assert trainyard(ns, "logs", name, "--step", "make-driver").stdout.startswith("make-driver | ")
 
 
 def test_a_rollout_is_led_by_hand(ns: Cluster) -> None:

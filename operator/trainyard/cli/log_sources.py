@@ -60,10 +60,9 @@ def attempt_of(run: Obj, choice: Choice) -> int:
 
 async def sources(connection: Connection, run: Obj, choice: Choice) -> list[Source]:
     """Return the containers that are meant, in the order that they work in."""
-    if at(run, "status.engine.kind") == "kubeflow":
-        found = await _workflow(connection, run, choice)
-    else:
-        found = await _jobs(connection, run, choice)
+    found = await _jobs(connection, run, choice)
+    if at(run, "status.engine.kind") == "kubeflow":  # what publishes its model is a Job
+        found = [*await _workflow(connection, run, choice), *found]
     return [source for source in found if _is_meant(source, choice.step)]
 
 

@@ -193,9 +193,12 @@ async def test_steps_of_a_workflow(monkeypatch: pytest.MonkeyPatch) -> None:
     world.task("wf-1", "wf.root.fetch.executor", main=[b"fetched"])
     world.task("wf-2", "wf.root.train-driver", main=[b"driver"])
     world.task("wf-3", "wf.root.train.executor(0)", main=[b"trained"])
+    world.pod("pub", "publish", attempt=2, publish=[b"uploaded"])
     world.task("wf-4", "wf.root.later.train.executor", main=[b"nested"])
     world.task("old", "wf-old.root.train.executor", engine="run-1", main=[b"old"])
-    assert await world.read() == [("fetch", "fetched"), ("later/train", "nested"), ("train", "trained")]
+    assert await world.read() == [
+        ("fetch", "fetched"), ("later/train", "nested"), ("train", "trained"), ("publish", "uploaded"),
+    ]  # fmt: skip
     assert await world.read(Choice(step="train")) == [("later/train", "nested"), ("train", "trained")]
     assert await world.read(Choice(step="train-driver")) == [("train-driver", "driver")]
     assert await world.read(Choice(previous=True)) == [("train", "old")]
