@@ -96,12 +96,12 @@ async def engine_at(url: str, env: Mapping[str, str], **killing: Any) -> Any:
 
 
 def request(**changes: Any) -> RunRequest:
-    """A run of two steps, of a pipeline of its own."""
+    """A run of two steps, of a pipeline of its own; nothing of it is in the cache, which all pipelines share."""
     name = f"t{uuid.uuid4().hex[:8]}"
     whole = RunRequest(
         id=str(uuid.uuid4()), namespace="default", run=name, attempt=1, owner=Owner(name, "none"), pipeline=name,
         model=name, spec={"package": {"inline": KfpPackage(two_steps(), {}).text}, "caching": True}, compute={},
-        parameters={"text": "hello"}, datasets={}, output=f"s3://trainyard/default/{name}/{name}/1/",
+        parameters={"text": name}, datasets={}, output=f"s3://trainyard/default/{name}/{name}/1/",
     )  # fmt: skip
     return replace(whole, **changes)
 
@@ -170,8 +170,7 @@ async def test_killed_between_the_announcement_and_the_start(kubeflow: Kubeflow,
 
 async def test_steps_outputs_and_images(kubeflow: Kubeflow, cluster_env: dict[str, str]) -> None:
     async with engine_at(kubeflow.url, cluster_env) as engine:
-        fresh = {"text": uuid.uuid4().hex}  # nothing of it is in the cache, which all pipelines share
-        life = Life(engine, request(parameters=fresh))
+        life = Life(engine, request())
         state = await life.until(lambda s: s.phase in (Phase.SUCCEEDED, Phase.FAILED))
         assert [(s.name, s.state, s.exit_code) for s in state.steps] == [
             ("make", Phase.SUCCEEDED, 0), ("shout", Phase.SUCCEEDED, 0),
@@ -179,7 +178,7 @@ async def test_steps_outputs_and_images(kubeflow: Kubeflow, cluster_env: dict[st
         outputs = await engine.outputs(life.now)
         assert (outputs.uri, bool(outputs.completed_at)) == ("", True)
         assert len(outputs.image_digests) >= 1
-        again = Life(engine, replace(request(parameters=fresh), pipeline=life.request.pipeline))
+        again = Life(engine, request(pipeline=life.request.pipeline, parameters=life.request.parameters))
         cached = await again.until(lambda s: s.phase in (Phase.SUCCEEDED, Phase.FAILED))
         assert [s.reason for s in cached.steps] == ["Cached", "Cached"]
 
@@ -284,7 +283,7 @@ def test_cancelled_and_deleted(door: Door, kubeflow: Kubeflow) -> None:
     compute = {"steps": [{"name": "make", "accelerator": {"resource": "nvidia.com/gpu", "count": 60}}]}
     door.pipeline("stuck", two_steps(), compute=compute)
     for name in ("cancelled", "deleted"):
-        door.run("stuck", name, parameters={"text": "x"})
+        door.run("stuck", name, parameters={"text": uuid.uuid4().hex})
     told = [
         door.ns.wait("trainingrun", n, "Succeeded", "Unknown", "Unschedulable", 200) for n in ("cancelled", "deleted")
     ]
