@@ -48,6 +48,7 @@ for index, (host, port) in enumerate(peers):
     if index != me:
         reach(host, port)
         print(f"worker {me} sees worker {index}", flush=True)
+        listener.accept()  # and is seen: nobody ends before the others have met it
 folder = os.environ["TRAINYARD_CHECKPOINT"]
 os.makedirs(folder, exist_ok=True)
 file = f"{folder}/step-{me}"
@@ -58,6 +59,8 @@ while first == 0 or step < first + 5:
     step += 1
     open(file + ".part", "w").write(str(step))
     os.rename(file + ".part", file)
+    if step == 3:
+        print(f"worker {me} has saved step 3", flush=True)
     time.sleep(0.2)
 if me == 0:
     leave_model(firstStep=first)
@@ -110,7 +113,7 @@ def test_44_both_start_again_from_the_checkpoint(ns: Cluster, own_claim: bool) -
     ns.apply(together(COUNTING, "TensorFlow", job=job, retry={"limit": 1, "backoffSeconds": 3}))
     ns.create(one_off())
     wait_until("both see each other", lambda: said(ns, 1, "worker {me} sees worker {other}"))
-    wait_until("both train", lambda: said(ns, 1, "worker {me} starts at step 0"))
+    wait_until("both train", lambda: said(ns, 1, "worker {me} has saved step 3"))
     ns.kubectl("delete", "pod", members(ns, 1)["1"]["metadata"]["name"], "--grace-period=1", "--wait=false")
     run = ns.wait("trainingrun", "once", "Succeeded", "Unknown", "Retrying")
     assert {s["name"] for s in run["status"]["steps"] if s["state"] == "Failed"} == {"train-0", "train-1"}
@@ -148,7 +151,7 @@ def test_a_queue_admits_and_takes_back(ns: Cluster) -> None:
     wait_until("the queue takes longer than pendingTimeoutSeconds", lambda: _seconds_since(ns, created) > 20)
     admit = {"spec": {"suspend": False, "template": {"spec": {"nodeSelector": {"kubernetes.io/os": "linux"}}}}}
     ns.patch("job", "once-1", admit)
-    wait_until("both train", lambda: said(ns, 1, "worker {me} starts at step 0"))
+    wait_until("both train", lambda: said(ns, 1, "worker {me} has saved step 3"))
     ns.patch("job", "once-1", {"spec": {"suspend": True}})
     ns.wait("trainingrun", "once", "Succeeded", "Unknown", "Queued")
     ns.patch("job", "once-1", {"spec": {"suspend": False}})
