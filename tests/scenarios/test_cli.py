@@ -94,7 +94,7 @@ def test_a_second_attempt_and_why_there_was_one(ns: Cluster) -> None:
 def test_a_kubeflow_run_is_typed_by_its_package_and_tells_its_tasks(kubeflow_ns: Cluster) -> None:
     ns = kubeflow_ns
     package = {"package": {"inline": json.dumps(two_steps())}, "modelOutput": {"task": "shout", "artifact": "model"}}
-    body = {"model": "words", "engine": {"kubeflow": {**package, "format": "Custom"}}}
+    body = {"model": "words", "engine": {"kubeflow": {**package, "format": "Custom", "caching": False}}}
     ns.apply({**pipeline(), "metadata": {"name": "words"}, "spec": body})
     ns.wait("trainingpipeline", "words", "Accepted")
     wrong = trainyard(ns, "run", "words", "-p", "texts=hello")
