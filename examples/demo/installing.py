@@ -103,7 +103,7 @@ def _ran(shell: Shell, helm: list[str]) -> bool | None:
     try:
         shell.run(*helm, timeout=660)
     except Failed as error:
-        if "another operation" in str(error):
+        if any(words in str(error) for words in ("another operation", "release: already exists")):
             return None
         raise
     return True
