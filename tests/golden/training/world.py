@@ -258,7 +258,9 @@ def _patch(body: Mapping[str, Any]) -> str:
     return ", ".join(told)
 
 
-def _cut(value: str) -> str:
+def _cut(value: str | None) -> str:
+    if value is None:
+        return "-"
     return str(json.loads(value)["reason"]) if value.startswith("{") else value[:8]
 
 
