@@ -31,10 +31,12 @@ Of Secrets it gets single ones, to see whether their owner labelled them usable-
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
+{{- if .Values.kubeflow.url }}
 # Packages of Kubeflow pipelines; single ones, read before a run is made.
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get]
+{{- end }}
 {{- if and .Values.kubeflow.url .Values.kubeflow.workflows .Values.kubeflow.multiUser }}
 {{ include "trainyard.workflowRules" . }}
 {{- end }}
