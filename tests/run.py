@@ -19,7 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PY = sys.executable
 BIN = Path(PY).parent
 # Two streams share the cluster, and the last part has it alone: it deletes MySQL's and MinIO's pods.
-DEMO = ("tests/scenarios/test_demo.py", "tests/scenarios/test_rollout.py", "tests/local/test_cluster.py")
+DEMO = (
+    "tests/scenarios/test_demo.py", "tests/scenarios/test_rollout.py", "tests/scenarios/test_training.py",
+    "tests/local/test_cluster.py",
+)  # fmt: skip
 ALONE = ("tests/scenarios/test_platform.py",)
 LAST = "tests/local/test_down.py"  # it ends the cluster
 FAST = "not rig and not cluster and not soak and not servers"
@@ -186,12 +189,12 @@ def test(tally: Tally) -> None:
 
 
 def scenarios(tally: Tally) -> None:
-    """Run the cluster's scenarios: the demo, its rest and its rollouts beside trainings of all kinds."""
+    """Run the cluster's scenarios: the demo, its rest and its rollouts beside Kubeflow and all else, about as long."""
     marked = ("-v", "--capture=sys", "-m", "cluster and not soak")
     others = [f"--ignore={path}" for path in (*DEMO, *ALONE)]
     streams = {
-        "demo, rest, rollouts on the cluster": pytest(*marked, *DEMO),
-        "trainings, Kubeflow, command line on the cluster": pytest(*marked, *others, "tests/scenarios", "tests/local"),
+        "demo, rest, rollouts, training pods on the cluster": pytest(*marked, *DEMO),
+        "Kubeflow, workers, triggers, command line on the cluster": pytest(*marked, *others, "tests/scenarios", "tests/local"),
     }
     with ThreadPoolExecutor(len(streams)) as beside:
         for stream in [beside.submit(execute, part, command, show=True) for part, command in streams.items()]:
