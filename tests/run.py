@@ -194,7 +194,9 @@ def scenarios(tally: Tally) -> None:
     others = [f"--ignore={path}" for path in (*DEMO, *ALONE)]
     streams = {
         "demo, rest, rollouts, training pods on the cluster": pytest(*marked, *DEMO),
-        "Kubeflow, workers, triggers, command line on the cluster": pytest(*marked, *others, "tests/scenarios", "tests/local"),
+        "Kubeflow, workers, triggers, command line on the cluster": pytest(
+            *marked, *others, "tests/scenarios", "tests/local"
+        ),
     }
     with ThreadPoolExecutor(len(streams)) as beside:
         for stream in [beside.submit(execute, part, command, show=True) for part, command in streams.items()]:
