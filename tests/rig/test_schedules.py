@@ -1,13 +1,8 @@
 """A schedule of every minute on a real API server: the operator's real process, killed twice; each slot runs once."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,13 +10,13 @@ from typing import Any
 import pytest
 
 from local.rig import ApiServerRig
-from tests.rig.tiny_processes import ROOT, audited, free_port
+from tests.rig.timed import process, until
+from tests.rig.tiny_processes import audited
 
 pytestmark = pytest.mark.rig
 
 NAMESPACE = "scheduled"
 USER = "operator-timed"
-PATIENCE_SECONDS = 120.0
 PIPELINE = {
     "apiVersion": "trainyard.dev/v1alpha1",
     "kind": "TrainingPipeline",
@@ -35,41 +30,6 @@ PIPELINE = {
 }
 
 Kubectl = Callable[..., str]
-
-
-@contextmanager
-def process(rig: ApiServerRig, log: Path, ahead: float, *die: str) -> Iterator[subprocess.Popen[bytes]]:
-    """The operator with its clock `ahead` by so many seconds; killed at the end, if it still lives."""
-    environment = {
-        **os.environ,
-        "KUBECONFIG": str(rig.kubeconfig_for(USER, ("system:masters",))),
-        "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
-        "TRAINYARD_NAMESPACES": NAMESPACE,
-        "TRAINYARD_POD_NAMESPACE": NAMESPACE,
-        "TRAINYARD_POD_NAME": "timed",
-        "TRAINYARD_PROBE_PORT": str(free_port()),
-        "TRAINYARD_METRICS_PORT": str(free_port()),
-        "TRAINYARD_COURIER_IMAGE": "none",
-        "TRAINYARD_SERVER_IMAGE_TENSORFLOW": "none",
-        "TRAINYARD_STORE_BUCKET": "none",
-    }
-    with log.open("ab") as out:
-        command = [sys.executable, "-m", "tests.rig.timed_operator", str(ahead), *die]
-        started = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
-    try:
-        yield started
-    finally:
-        started.send_signal(signal.SIGKILL)
-        started.wait()
-
-
-def until(what: str, probe: Callable[[], Any], log: Path) -> Any:
-    """Wait for something true."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"{what}:\n{log.read_text()[-4000:]}"
-        time.sleep(0.2)
-    return found
 
 
 def test_40_every_slot_once_through_two_kills(rig: ApiServerRig, kubectl: Kubectl, crds: None, tmp_path: Path) -> None:
@@ -89,20 +49,20 @@ def test_40_every_slot_once_through_two_kills(rig: ApiServerRig, kubectl: Kubect
 
     now = datetime.now(UTC)  # noqa: TID251 - the test waits for the real API server
     ahead = 55.0 - now.second if now.second < 55 else 0.0  # the minute ends soon
-    with process(rig, log, ahead, "die") as first:
+    with process(rig, log, USER, NAMESPACE, ahead, "die") as first:
         until("it dies of its first run", lambda: first.poll() is not None, log)
     assert first.returncode == -signal.SIGKILL
     (one,) = slots()
     assert stand().get("lastSlot") is None, "the crash came before the watermark"
 
-    with process(rig, log, ahead + 60):
+    with process(rig, log, USER, NAMESPACE, ahead + 60):
         until("the next slot", lambda: (stand().get("lastSlot") or "") > one, log)
     assert one in slots()
     assert len(slots()) == len(set(slots())) >= 2
 
     before = slots()
     kubectl("-n", NAMESPACE, "patch", "trainingpipeline", "churn", "--type", "merge", "-p", '{"spec":{"suspend":true}}')
-    with process(rig, log, ahead + 60):
+    with process(rig, log, USER, NAMESPACE, ahead + 60):
         until("it is seen", lambda: stand()["seen"] == 2, log)
     assert slots() == before, "suspended, and nothing is done twice"
     columns = kubectl("-n", NAMESPACE, "get", "trainingpipelines")

@@ -1,5 +1,6 @@
-"""`python -m tests.rig.timed_operator SECONDS [die]`: the real process for TrainingPipelines, its clock so far ahead.
+"""`python -m tests.rig.timed_operator AHEAD [die]`: the real process for TrainingPipelines, its clock set forward.
 
+AHEAD: seconds, or a file that holds them, read at every look at the clock, so that a test turns it (`timed.Clock`).
 With `die` it is killed, by SIGKILL, right after the API server took a TrainingRun from it.
 """
 
@@ -8,6 +9,7 @@ import signal
 import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import kopf
 
@@ -25,9 +27,13 @@ def settings() -> Settings:
     return replace(read_settings(), lease_seconds=LEASE_SECONDS)
 
 
-def set_clock(ahead: float) -> None:
+def set_clock(ahead: str) -> None:
+    file = Path(ahead)
+    turned = file.is_file()
+
     def now() -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=ahead)  # noqa: TID251 - plays the clock
+        seconds = float(file.read_text() if turned else ahead)
+        return datetime.now(UTC) + timedelta(seconds=seconds)  # noqa: TID251 - plays the clock
 
     handlers.now = now
 
@@ -45,7 +51,7 @@ def die_of_a_run() -> None:
 
 
 if __name__ == "__main__":
-    set_clock(float(sys.argv[1]))
+    set_clock(sys.argv[1])
     if sys.argv[2:] == ["die"]:
         die_of_a_run()
     registry = kopf.OperatorRegistry()
