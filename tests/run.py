@@ -214,11 +214,26 @@ def end_cluster(tally: Tally, begun: tuple[subprocess.Popen[bytes], Path]) -> No
 def soak(tally: Tally) -> None:
     """Run the exhaustive forms, and write what came out to docs/soak.md."""
     begun = begin_cluster()
+    soak_beside(tally)
+    soak_on_cluster(tally, begun)
+    keep_soak(tally)
+
+
+def soak_beside(tally: Tally) -> None:
+    """Run what needs no cluster."""
     run(tally, "soak beside the cluster", two("worksteal", "-m", "soak and not cluster", "tests"))
+
+
+def soak_on_cluster(tally: Tally, begun: tuple[subprocess.Popen[bytes], Path]) -> None:
+    """Run what needs it, and at last what ends it."""
     if cluster(tally, begun):
         marked = ("-v", "-m", "soak and cluster")
         run(tally, "soak on the cluster", pytest(*marked, f"--ignore={LAST}", "tests/scenarios", "tests/local"))
         run(tally, "the cluster killed, and taken down", pytest(*marked, LAST))
+
+
+def keep_soak(tally: Tally) -> None:
+    """Write docs/soak.md."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     day = time.strftime("%Y-%m-%d", time.gmtime())
     rows = [f"| {part} | {minutes(seconds)} | {'ok' if ok else 'FAILED'} |" for part, seconds, ok in tally.parts]
