@@ -25,7 +25,7 @@ DEMO = (
 )  # fmt: skip
 ALONE = ("tests/scenarios/test_platform.py",)
 LAST = "tests/local/test_down.py"  # it ends the cluster
-FAST = "not rig and not cluster and not soak and not servers"
+FAST = "not rig and not cluster and not soak and not servers and not crashes"
 
 CLOSING = re.compile(r"^(?:=+ )?(\d+ (?:passed|failed|error|deselected).*) in [0-9.]+s(?: .*)?$", re.MULTILINE)
 COUNT = re.compile(r"(\d+) (passed|failed|errors?|skipped)")
@@ -181,7 +181,8 @@ def test(tally: Tally) -> None:
     begun = begin_cluster()
     try:
         check(tally)
-        run(tally, "API server and real servers", two("loadfile", "-m", "(rig or servers) and not soak", "tests"))
+        beside = "(rig or servers or crashes) and not soak"
+        run(tally, "crashes, API server and real servers", two("loadfile", "-m", beside, "tests"))
         if cluster(tally, begun):
             scenarios(tally)
     finally:

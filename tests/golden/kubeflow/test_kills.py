@@ -11,6 +11,8 @@ from tests.golden.kubeflow.world import SPEC, KubeflowWorld
 from tests.golden.training.world import Killed, end_state
 from trainyard.systems.cluster.port import EVENT, MODEL_VERSION, TRAINING_PIPELINE, WORKFLOW, Ref, Unavailable
 
+pytestmark = pytest.mark.crashes
+
 ROUNDS = 34  # of 20 s and more: the server's own timeout passes once
 API_WRITES = 4  # pipeline, version, experiment, run
 

@@ -11,6 +11,8 @@ from tests.golden.rollout import stories
 from tests.golden.rollout import stories_of_trouble as trouble
 from tests.golden.rollout.world import World
 
+pytestmark = pytest.mark.crashes
+
 # Each with another kind of writes; the first in every check.
 CUT = (
     stories.ladder_with_a_person,

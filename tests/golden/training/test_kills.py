@@ -9,6 +9,8 @@ from tests.golden.training import test_histories as histories
 from tests.golden.training.world import Killed, World, end_state, jobs
 from trainyard.systems.cluster.port import EVENT, Unavailable
 
+pytestmark = pytest.mark.crashes
+
 History = Callable[[World], Awaitable[None]]
 LIVES = (
     histories.succeeded,

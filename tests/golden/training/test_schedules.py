@@ -27,6 +27,7 @@ async def test_story(story: stories.Story) -> None:
     assert world.text() == file.read_text()
 
 
+@pytest.mark.crashes
 @pytest.mark.parametrize("fault", [Killed, Lost], ids=["killed", "reply-lost"])
 @pytest.mark.parametrize("story", stories.KILLED, ids=lambda s: str(s.__name__))
 async def test_same_runs_whatever_is_killed(story: stories.Story, fault: type[Exception]) -> None:
