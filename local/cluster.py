@@ -170,13 +170,13 @@ class Cluster:
                 raise NotReady(f"{name} is not ready after {READY_SECONDS:.0f} s:\n" + "\n".join(words))
             time.sleep(0.2)
 
-    def _untilanswers(self, name: str, url: str) -> None:
+    def _until_answers(self, name: str, url: str) -> None:
         self._until(name, lambda: answers(url))
 
     def _etcd(self) -> None:
         client, peer = f"http://127.0.0.1:{addresses.ETCD_CLIENT}", f"http://127.0.0.1:{addresses.ETCD_PEER}"
         self._run("etcd", 10, control_plane.etcd(self.state / "etcd", client, peer, durable=True))
-        self._untilanswers("etcd", f"{client}/readyz")
+        self._until_answers("etcd", f"{client}/readyz")
 
     def _apiserver(self) -> str:
         folder = self.state / "apiserver"
@@ -235,12 +235,12 @@ class Cluster:
             self.kubectl("patch", "node", NODE, "--subresource=status", "-p", json.dumps(where))
         self._run("kube-proxy", 40, node.proxy(self.user_kubeconfig("proxy")))
         # Its health tells of the node's fitness for load balancers; that it answers means the rules are synced.
-        self._untilanswers("kube-proxy", f"http://127.0.0.1:{addresses.PROXY_HEALTH}/livez")
+        self._until_answers("kube-proxy", f"http://127.0.0.1:{addresses.PROXY_HEALTH}/livez")
 
     def _coredns(self) -> None:
         self._apply("dns")
         self._run("coredns", 41, addons.coredns(self.state, self.user_kubeconfig("coredns")), GOMAXPROCS="2")
-        self._untilanswers("coredns", f"http://{HOST}:{addresses.COREDNS_READY}/ready")
+        self._until_answers("coredns", f"http://{HOST}:{addresses.COREDNS_READY}/ready")
 
     def _apply(self, name: str) -> None:
         self._apply_text(addons.manifest(self.state, name))
@@ -258,7 +258,7 @@ class Cluster:
         self._run("kubelet", 60, node.kubelet(self.state, self._authority, own))
         watch = node.simulated_accelerators(builds.program("kubectl"), self.kubeconfig)
         self._run("simulated-accelerators", 61, watch)
-        self._untilanswers("kubelet", f"http://127.0.0.1:{addresses.KUBELET_HEALTH}/healthz")
+        self._until_answers("kubelet", f"http://127.0.0.1:{addresses.KUBELET_HEALTH}/healthz")
         self._until("kubelet", self._node_ready)
         return f"{addresses.SIMULATED_GPUS} simulated {addresses.GPU}"
 
@@ -278,7 +278,7 @@ class Cluster:
         authority = self._authority.pair.certificate
         self._run("discovery", 71, monitoring.discovery(self.state, authority, client))
         self._run("prometheus", 72, monitoring.prometheus(self.state, authority, client))
-        self._untilanswers("prometheus", f"{addresses.PROMETHEUS_URL}/-/ready")
+        self._until_answers("prometheus", f"{addresses.PROMETHEUS_URL}/-/ready")
         return addresses.PROMETHEUS_URL
 
     def _contour(self) -> None:
@@ -288,11 +288,11 @@ class Cluster:
         self.kubectl("wait", "--for=condition=Established", *crds)
         self._apply("gateway")
         self._run("contour", 80, addons.contour(self.state, self.user_kubeconfig("contour")))
-        self._untilanswers("contour", f"http://127.0.0.1:{addresses.CONTOUR_HEALTH}/healthz")
+        self._until_answers("contour", f"http://127.0.0.1:{addresses.CONTOUR_HEALTH}/healthz")
 
     def _envoy(self) -> str:
         self._run("envoy", 81, addons.envoy(self.state))
-        self._untilanswers("envoy", f"http://127.0.0.1:{addresses.ENVOY_STATS}/ready")
+        self._until_answers("envoy", f"http://127.0.0.1:{addresses.ENVOY_STATS}/ready")
         return addresses.GATEWAY_URL
 
 

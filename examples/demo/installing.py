@@ -60,10 +60,21 @@ def sources() -> str:
     return hash10([[str(path.relative_to(ROOT)), path.read_text()] for path in files])
 
 
+def ran(shell: Shell, helm: list[str]) -> bool | None:
+    """Run helm; None while another one is at work on the release. Raises Failed with what else it says."""
+    try:
+        shell.run(*helm, timeout=660)
+    except Failed as error:
+        if any(words in str(error) for words in ("another operation", "release: already exists")):
+            return None
+        raise
+    return True
+
+
 def install(shell: Shell, settings: Settings) -> None:
     """Install or upgrade with real Helm, and wait until the operator is there and the namespace has its Secrets."""
     command = helm_command(settings, shell.namespace)
-    until("another helm is at work on the release", lambda: _ran(shell, command), PENDING_SECONDS, 3)
+    until("another helm is at work on the release", lambda: ran(shell, command), PENDING_SECONDS, 3)
     for name in (SECRET_DATA, SECRET_PUBLISHER, SECRET_READER):
         until(f"Secret {name}", lambda name=name: shell.get("secret", name), 180)  # type: ignore[misc] # a default
 
@@ -96,17 +107,6 @@ def _images(settings: Settings) -> Sequence[str]:
         f"servers.tensorflow.image.repository={settings.registry}server",
         f"servers.tensorflow.image.tag={settings.tag}",
     )
-
-
-def _ran(shell: Shell, helm: list[str]) -> bool | None:
-    """Run helm; None while another one is at work on the release. Raises Failed with what else it says."""
-    try:
-        shell.run(*helm, timeout=660)
-    except Failed as error:
-        if any(words in str(error) for words in ("another operation", "release: already exists")):
-            return None
-        raise
-    return True
 
 
 def _secret(shell: Shell, name: str) -> dict[str, str]:

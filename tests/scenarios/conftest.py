@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from examples.demo.installing import sources
+from examples.demo.installing import ran, sources
 from examples.demo.settings import local_environment
+from examples.demo.shell import Shell
 from tests.scenarios.cluster import ROOT, SYSTEM, Cluster, wait_until
 from tests.scenarios.kubeflow import Kubeflow, kubeflow, operator_values, take_tenant
 
@@ -38,16 +39,9 @@ def system(cluster_env: dict[str, str]) -> Cluster:
         "--set", "operator.visitSeconds=30", "--set", f"operator.podAnnotations.checkout=sources-{sources()}",
         *operator_values(cluster_env), "--wait", "--timeout", "10m",
     ]  # fmt: skip
-    wait_until("Helm's turn at the release", lambda: _ran(helm, cluster_env), 900, every=5)
+    shell = Shell({**os.environ, **cluster_env}, SYSTEM)
+    wait_until("Helm's turn at the release", lambda: ran(shell, helm), 900, every=5)
     return Cluster(cluster_env, SYSTEM)
-
-
-def _ran(helm: list[str], cluster_env: dict[str, str]) -> bool:
-    """Run helm; False while another helm, the demo's for one, is at work on the release."""
-    done = subprocess.run(helm, env={**os.environ, **cluster_env}, text=True, capture_output=True, check=False)
-    taken = any(words in done.stderr for words in ("another operation", "release: already exists"))
-    assert done.returncode == 0 or taken, done.stderr
-    return done.returncode == 0
 
 
 def _secret(system: Cluster, name: str) -> dict[str, str]:

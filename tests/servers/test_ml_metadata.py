@@ -1,7 +1,5 @@
 """The ML Metadata server of the local Kubeflow, in its own environment, on a real MariaDB."""
 
-import hashlib
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -10,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local import places
-from local.locking import exclusive
+from local import environments
 from tests.servers.running import ADDRESS, Database, Server, ServerFailed, free_port, mariadb
 
 ROOT = Path(__file__).parents[2]
@@ -22,18 +19,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def python() -> Path:
     """The interpreter of the image's environment, made once per lock file and kept in the cache."""
-    lock = IMAGE / "requirements.txt"
-    room = places.cache() / "venvs" / f"ml-metadata-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}"
-    room.parent.mkdir(parents=True, exist_ok=True)
-    uv = ROOT / ".tools/bin/uv"
-    with exclusive(room.with_suffix(".lock"), "environment of ML Metadata's tests"):
-        if not (room / "whole").exists():
-            shutil.rmtree(room, ignore_errors=True)
-            subprocess.run([uv, "venv", "-q", "--python", "3.11", room], check=True)
-            chosen = ["--require-hashes", "--python", room / "bin/python"]
-            subprocess.run([uv, "pip", "sync", "-q", *chosen, lock], check=True)
-            (room / "whole").touch()
-    return room / "bin/python"
+    return environments.python("ml-metadata", IMAGE / "requirements.txt")
 
 
 @pytest.fixture(scope="module")
