@@ -31,7 +31,7 @@ LOCAL := $(PY) -m local
 CLUSTER ?= local
 IMAGES ?=
 
-.PHONY: up down status env images
+.PHONY: up down status env images push
 up: venv  ## start the local Kubernetes (or find it running); KUBEFLOW=1 with Kubeflow Pipelines
 	@$(LOCAL) up $(if $(KUBEFLOW),--kubeflow)
 
@@ -46,6 +46,9 @@ env: venv  ## print exports: eval "$(make -s env)"
 
 images: venv  ## rebuild and import what changed
 	@$(LOCAL) images
+
+push: venv  ## push operator, trainer and server to a registry of yours: make push IMAGES=registry.example/trainyard
+	@$(LOCAL) push "$(IMAGES)"
 
 .PHONY: demo
 ifeq ($(CLUSTER),local)
@@ -77,7 +80,7 @@ verify: venv  ## fail where crds/ and the models differ
 	@$(PY) -m trainyard.resources.crd --check
 
 .PHONY: bench
-bench: venv  ## measure speed and cost on an API server of its own, about 4 minutes; writes bench/latest.json
+bench: venv  ## Trainyard and Argo Rollouts side by side, 100 and 1,000 Rollouts, about 20 minutes; see docs/bench.md
 	@$(PY) -m bench $(BENCH_FLAGS)
 
 .PHONY: packages

@@ -1,76 +1,134 @@
-"""`python -m bench`: measure the operator on an API server of its own; print a table and write `bench/latest.json`."""
+"""`python -m bench`: Trainyard and Argo Rollouts side by side, each on an API server of its own; prints tables.
+
+A whole run writes `bench/latest.json`. Every finished part is kept under build/bench: `--resume` goes on from there.
+"""
 
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from bench import apiserver, report
-from bench.measuring import BenchFailed, Plan, Results, opened
-from bench.process import ROOT
+from bench.argo import RAISED, ArgoRollouts
+from bench.measuring import BenchFailed, Plan, opened
+from bench.ours import ROOT, Trainyard
+from bench.parts import Finished
 from bench.progress import Progress
-from local import versions
+from bench.report import Part
+from bench.tools import Tool
+from local import builds, versions
 from local.rig import ApiServerRig, RigFailed
+from trainyard.systems.cluster.port import ClusterError
 
-LIMIT_SECONDS = 200.0
-LIMIT_PER_ROLLOUT_SECONDS = 2.0
-MOST_CHANGES = 60
-MOST_STEPS = 20
+SIZES = (100, 1000)
+TOOLS: tuple[Tool, ...] = (
+    Trainyard(),
+    ArgoRollouts("argo_default", "Argo", setup_flags=RAISED),
+    ArgoRollouts("argo_tuned", "Argo tuned", RAISED),
+)
+TITLES = {tool.key: tool.title for tool in TOOLS}
+LIMIT_SECONDS = 300.0
+LIMIT_PER_ROLLOUT_SECONDS = 1.5
+MOST_CHANGES = 100
+MOST_STEPS = 10
+LATEST = ROOT / "bench/latest.json"
+FAILURES = (BenchFailed, RigFailed, TimeoutError, ClusterError, builds.BuildFailed)
 
 
 def main() -> int:
-    """Measure, print and write. Exit status 1 where a part failed, 130 where stopped; then nothing is written."""
+    """Measure, print and write. Exit status 1 where a part failed, 130 where stopped; then `latest.json` stays."""
     arguments = _parse()
-    plan = _plan(arguments)
-    progress, machine = Progress(), report.machine()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # `with` blocks end what they started
+    kept, machine = Finished(ROOT / "build/bench"), report.machine()
+    if not arguments.resume:
+        kept.clear()
+    progress = Progress()
     try:
-        results, server = asyncio.run(_measured(plan, progress))
+        parts = _parts(arguments, kept, progress)
     except KeyboardInterrupt:
-        print("stopped; nothing is written", file=sys.stderr)
+        print("stopped; --resume goes on with the part that was running", file=sys.stderr)
         return 130
-    except (BenchFailed, RigFailed, TimeoutError) as error:
-        print(f"failed: {error or f'{progress.running}: the run took too long'}", file=sys.stderr)
+    except FAILURES as error:
+        print(f"failed: {progress.running}: {error or 'the part took too long'}", file=sys.stderr)
         return 1
     progress.done()
-    found = report.versions(server, versions.read().programs["etcd"].version)
-    document = report.document(plan, results, found, machine, progress.seconds)
-    arguments.output.write_text(json.dumps(document, indent=2) + "\n")
-    Console().print(report.table(plan, results))
-    print(report.FOOTER)
-    print(f"Written to {arguments.output}, after {progress.seconds:.0f} s.")
+    _show(parts)
+    programs = {
+        name: versions.read().programs[name].version for name in ("etcd", "kube-apiserver", "rollouts-controller")
+    }
+    whole = {(part.rollouts, part.tool) for part in parts} == {(size, tool.key) for size in SIZES for tool in TOOLS}
+    output: Path = arguments.output or (LATEST if whole else ROOT / "build/bench/subset.json")
+    document = report.document(parts, report.versions(programs), machine)
+    output.write_text(json.dumps(document, indent=2) + "\n")
+    print(f"Written to {output}, after {progress.seconds:.0f} s.")
     return 0
 
 
-async def _measured(plan: Plan, progress: Progress) -> tuple[Results, str]:
-    """Return what was measured, and the API server's version."""
-    limit = LIMIT_SECONDS + LIMIT_PER_ROLLOUT_SECONDS * plan.rollouts
+def _parts(arguments: argparse.Namespace, kept: Finished, progress: Progress) -> list[Part]:
+    """Measure what is not finished yet, the smaller number first."""
+    found = []
+    for size in arguments.n:
+        for tool in [tool for tool in TOOLS if tool.key in arguments.only]:
+            part = kept.get(size, tool.key)
+            if part is None:
+                progress.title(f"{size} Rollouts: {tool.title}")
+                part = asyncio.run(_measured(_plan(arguments, size), tool, progress))
+                kept.keep(part)
+            found.append(part)
+    return found
+
+
+async def _measured(plan: Plan, tool: Tool, progress: Progress) -> Part:
+    """Measure one tool with one number of Rollouts, on an API server of its own."""
+    began, load = progress.seconds, os.getloadavg()[0]
     progress.part("kube-apiserver and etcd")
     with ApiServerRig() as rig:
-        apiserver.install(rig)
-        async with asyncio.timeout(limit), opened(plan, rig, progress) as bench:
+        tool.install(rig)
+        apiserver.make_namespace(rig)
+        limit = LIMIT_SECONDS + LIMIT_PER_ROLLOUT_SECONDS * plan.rollouts
+        async with asyncio.timeout(limit), opened(plan, tool, rig, progress) as bench:
             results = await bench.run()
-        return results, apiserver.version(rig)
+    figures, details = report.figures(results), report.details(plan, results)
+    return Part(plan.rollouts, tool.key, figures, details, round(progress.seconds - began, 1), round(load, 2))
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
-    rollouts: int = arguments.rollouts
-    changes = arguments.changes or min(MOST_CHANGES, 3 * rollouts)
-    return Plan(rollouts, changes, min(MOST_STEPS, rollouts), arguments.idle_seconds)
+def _show(parts: Sequence[Part]) -> None:
+    """Print a table for each number of Rollouts, and what they say of the targets and of who is ahead."""
+    for size in sorted({part.rollouts for part in parts}):
+        mine = [part for part in parts if part.rollouts == size]
+        Console().print(report.table(mine, TITLES))
+        for sentence in report.verdicts(mine, TITLES):
+            print(sentence)
+    print(report.FOOTER)
+    print(f"Argo is Argo Rollouts at its defaults, Argo tuned has {' '.join(RAISED)}.")
+
+
+def _plan(arguments: argparse.Namespace, size: int) -> Plan:
+    changes = arguments.changes or min(MOST_CHANGES, max(1, size // 2))
+    return Plan(size, changes, min(MOST_STEPS, size), arguments.idle_seconds)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rollouts", type=_between(1, 1000), default=20, help="how many Rollouts (default 20)")
-    parser.add_argument("--changes", type=_between(1, 10_000), help="single changes (default: 3 a Rollout, at most 60)")
+    tools = [tool.key for tool in TOOLS]
+    one, several = _between(1, 1000), "may be given several times"
+    parser.add_argument("--n", type=one, action="append", help=f"how many Rollouts (default 100 and 1000), {several}")
+    parser.add_argument("--only", choices=tools, action="append", help=f"which tool (default: all), {several}")
+    parser.add_argument(
+        "--changes", type=_between(1, 10_000), help="single changes (default: half of --n, at most 100)"
+    )
     parser.add_argument("--idle-seconds", type=_between(1, 3600), default=30, help="how long to rest (default 30)")
-    parser.add_argument("--output", type=Path, default=ROOT / "bench/latest.json", help="where the figures go")
-    return parser.parse_args()
+    parser.add_argument("--output", type=Path, help="where the figures go (default: bench/latest.json for a whole run)")
+    parser.add_argument("--resume", action="store_true", help="keep the parts that an earlier run finished")
+    arguments = parser.parse_args()
+    arguments.n, arguments.only = arguments.n or list(SIZES), arguments.only or tools
+    return arguments
 
 
 def _between(low: int, high: int) -> Callable[[str], int]:

@@ -1,37 +1,32 @@
-"""The API server of a run: our kinds and the Gateway API's in it, and its audit log. Used by `measuring`."""
+"""The API server of a run: the kinds in it, its version and its audit log. Used by the tools and `measuring`."""
 
-import json
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from bench.objects import NAMESPACE
-from local import builds
-from local.rig import ApiServerRig
-
-CRDS = Path(__file__).resolve().parent.parent / "crds"
+from local.rig import ApiServerRig, RigFailed
 
 
-def install(rig: ApiServerRig) -> None:
-    """Install the kinds, wait until they are served, and make the namespace."""
-    gateway, _ = builds.manifests("gateway")
+def apply_manifests(rig: ApiServerRig, sources: Iterable[Path]) -> None:
+    """Install kinds, and wait until they are served. Raises RigFailed."""
     call = [rig.kubectl, "--kubeconfig", str(rig.kubeconfig)]
-    for source in (CRDS, gateway):
-        _run([*call, "apply", "--server-side", "-f", str(source)])
-        _run([*call, "wait", "--for=condition=Established", "--timeout=60s", "-f", str(source)])
-    _run([*call, "create", "namespace", NAMESPACE])
+    files = [f"--filename={source}" for source in sources]
+    _run([*call, "apply", "--server-side", *files])
+    _run([*call, "wait", "--for=condition=Established", "--timeout=60s", *files])
 
 
-def version(rig: ApiServerRig) -> str:
-    """Return the version that the API server says it has."""
-    told = json.loads(_run([rig.kubectl, "--kubeconfig", str(rig.kubeconfig), "version", "-o", "json"]))
-    return str(told["serverVersion"]["gitVersion"])
+def make_namespace(rig: ApiServerRig) -> None:
+    """Make the namespace that all happens in."""
+    _run([rig.kubectl, "--kubeconfig", str(rig.kubeconfig), "create", "namespace", NAMESPACE])
 
 
 def audit_lines(rig: ApiServerRig, mark: int) -> list[str]:
-    """Return the whole lines that were added since the log had `mark` bytes."""
+    """Return the whole lines that began since the log had `mark` bytes."""
     with rig.audit_log.open("rb") as log:
-        log.seek(mark)
-        return whole_lines(log.read())
+        log.seek(max(0, mark - 1))
+        text = log.read()
+    return whole_lines(text if mark == 0 else text[text.find(b"\n") + 1 :])
 
 
 def whole_lines(text: bytes) -> list[str]:
@@ -40,4 +35,7 @@ def whole_lines(text: bytes) -> list[str]:
 
 
 def _run(command: list[str]) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RigFailed(f"{' '.join(command[3:5])} exited {done.returncode}: {done.stderr[-500:]}")
+    return done.stdout

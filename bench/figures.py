@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 READS = frozenset({"get", "list", "watch"})
@@ -35,13 +35,22 @@ class Request(NamedTuple):
 
 def requests(lines: Iterable[str], user: str) -> list[Request]:
     """Return a user's requests from audit lines, each once: a watch when it starts, anything else when it ends."""
-    found = []
+    return list(_each(lines, user))
+
+
+def is_working(lines: Iterable[str], user: str) -> bool:
+    """Whether a user asked for anything about objects; reads no further than that."""
+    return any(request.is_work for request in _each(lines, user))
+
+
+def _each(lines: Iterable[str], user: str) -> Iterator[Request]:
     for line in lines:
+        if user not in line:
+            continue
         entry = json.loads(line)
         stage = "ResponseStarted" if entry["verb"] == "watch" else "ResponseComplete"
         if entry["stage"] == stage and entry["user"]["username"] == user:
-            found.append(Request(user, entry["verb"], entry.get("objectRef", {}).get("resource", "")))
-    return found
+            yield Request(user, entry["verb"], entry.get("objectRef", {}).get("resource", ""))
 
 
 def percentile(samples: Sequence[float], percent: float) -> float:

@@ -1,4 +1,7 @@
-"""The objects that the benchmark makes, and the statuses that its played controllers write. Pure. Used by `world`."""
+"""Trainyard's objects that the benchmark makes, and the statuses that its played controllers write. Pure.
+
+Used by `ours`; `argo` has the same things in Argo's words.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +14,12 @@ NAMESPACE = "bench"
 PARENTS = ({"name": "gateway", "namespace": "infra"},)
 # One pod of two carries every weight up to 50 %, so each step after the first changes the weight alone.
 LADDER = (10, 20)
-INTERVAL_SECONDS = 5
+REPLICAS = 2
+# A minute, not the 30 s of our default: a thousand background analyses in flight leave Argo Rollouts at its default of
+# 40 requests a second nothing to work with otherwise.
+INTERVAL_SECONDS = 60
+MOST_ERRORS = "0.05"
+SCALE_DOWN_DELAY_SECONDS = 1  # at 0 Argo Rollouts reconciles without a pause until the pods are gone
 
 
 def names(count: int) -> list[str]:
@@ -54,16 +62,16 @@ def rollout(name: str) -> Obj:
             "version": {"name": version_name(name, 1)},
             "target": {
                 "kubernetes": {
-                    "serving": {"replicas": 2},
+                    "serving": {"replicas": REPLICAS},
                     "traffic": {"parentRefs": list(PARENTS), "hostnames": [f"{name}.example.com"]},
                 }
             },
             "strategy": {"canary": {"steps": steps}},
             "analysis": {
                 "intervalSeconds": INTERVAL_SECONDS,
-                "metrics": [{"name": "errors", "builtin": "ErrorRate", "max": "0.05"}],
+                "metrics": [{"name": "errors", "builtin": "ErrorRate", "max": MOST_ERRORS}],
             },
-            "scaleDownDelaySeconds": 0,
+            "scaleDownDelaySeconds": SCALE_DOWN_DELAY_SECONDS,
         },
     }
 

@@ -1,47 +1,22 @@
-"""The real operator, `python -m trainyard`, as a process that is started, measured and killed. Used by `measuring`."""
+"""The real operator as a process that is started, measured and killed. Used by `measuring`."""
 
 import asyncio
 import os
 import re
-import socket
-import sys
 from pathlib import Path
 from typing import Self
 
-from bench.objects import NAMESPACE
-from bench.store import BUCKET
-from local.rig import ApiServerRig
+from bench.tools import Command
 
-ROOT = Path(__file__).resolve().parent.parent
-USER = "operator-bench"
-LEASE_NAME = "trainyard-operator"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class OperatorProcess:
-    """One operator at a time; `log` has what it says. Its settings are the defaults, but for the scrape rhythm."""
+    """One operator at a time, started by `command`; `log` has what it says."""
 
-    def __init__(self, rig: ApiServerRig, url: str, log: Path) -> None:
-        """`url`: where the scripted store and Prometheus answer."""
+    def __init__(self, command: Command, log: Path) -> None:
+        self.command = command
         self._log = log
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("TRAINYARD_", "AWS_"))},
-            "KUBECONFIG": str(rig.kubeconfig_for(USER, ("system:masters",))),
-            "PYTHONPATH": str(ROOT / "operator"),
-            "TRAINYARD_POD_NAMESPACE": NAMESPACE,
-            "TRAINYARD_POD_NAME": "bench",
-            "TRAINYARD_LEASE_NAME": LEASE_NAME,
-            "TRAINYARD_PROBE_PORT": str(_free_port()),
-            "TRAINYARD_METRICS_PORT": str(_free_port()),
-            "TRAINYARD_COURIER_IMAGE": "bench.example/courier",
-            "TRAINYARD_SERVER_IMAGE_TENSORFLOW": "bench.example/server",
-            "TRAINYARD_STORE_BUCKET": BUCKET,
-            "TRAINYARD_STORE_ENDPOINT": url,
-            "TRAINYARD_PROMETHEUS_URL": url,
-            "TRAINYARD_SCRAPE_INTERVAL_SECONDS": "1",  # so that measurements begin within the run
-            "AWS_ACCESS_KEY_ID": "bench",
-            "AWS_SECRET_ACCESS_KEY": "bench",
-        }
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -54,7 +29,7 @@ class OperatorProcess:
         """Start it; it leads once the Lease is free."""
         with self._log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "trainyard", cwd=ROOT, env=self._environment, stdout=log, stderr=log
+                *self.command.arguments, env=dict(self.command.environment), stdout=log, stderr=log
             )
 
     async def kill(self) -> None:
@@ -93,9 +68,3 @@ def resident_mb(status: str) -> float:
     if found is None:
         raise ValueError("the process has no memory of its own any more")
     return int(found[1]) * 1024 / 1e6
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

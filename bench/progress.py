@@ -15,6 +15,11 @@ class Progress:
         """Seconds since the start."""
         return time.monotonic() - self._began
 
+    def title(self, text: str) -> None:
+        """Begin parts of something else."""
+        self.done()
+        print(f"[{self.seconds:6.1f} s] == {text} ==", flush=True)
+
     def part(self, text: str) -> None:
         """Begin a part."""
         self.done()

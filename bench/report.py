@@ -1,29 +1,63 @@
-"""From what was measured to `latest.json` and the table. Pure, but for asking the machine what it is."""
+"""From what was measured to `latest.json` and the tables. Pure, but for asking the machine what it is."""
 
 import os
 import platform
 import re
 import subprocess
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.table import Table
 
 from bench.figures import per_minute, percentile
 from bench.measuring import Plan, Results
-from bench.objects import INTERVAL_SECONDS
-from bench.process import ROOT
+from bench.ours import ROOT, Trainyard
 
 # What the operator's own code, and so its figures, depend on.
 MEASURED = ("operator", "crds", "requirements.lock")
 PARTS = ("kopf", "kubernetes", "aiohttp", "pydantic")
 FOOTER = """\
-Real: kube-apiserver, etcd (without fsync), `python -m trainyard`, whose requests are counted in the audit log.
-Played: pods and the Gateway answer at once, through the API server; Prometheus and the store are scripted.
-All of it shares the machine's cores. A change counts from before its request is sent until a watch shows weight.
-The comparison with Argo Rollouts comes with an issue of its own."""
+Real: kube-apiserver, etcd (without fsync), the operators, whose requests are counted in the audit log.
+Played, for each alike: pods and gateways answer at once, through the API server; Prometheus and the store are
+scripted. All of it shares the machine's cores. A change counts from before its request is sent until a watch shows
+weight. Writes leave out events and the Lease; requests leave out the Lease, but for those when idle."""
+
+Figures = Mapping[str, float]
+
+
+class Row(NamedTuple):
+    """One figure in the tables. target: what Trainyard is to stay under at a thousand Rollouts, None for no target."""
+
+    key: str
+    name: str
+    unit: str
+    target: float | None = None
+
+
+ROWS = (
+    Row("single_p50_ms", "single change to first weight, p50", "ms", 100),
+    Row("single_p99_ms", "single change to first weight, p99", "ms", 500),
+    Row("burst_done_s", "all changed at once, until the last has weight", "s", 20),
+    Row("writes_per_step", "writes of a step that changes weight alone", "", 3),
+    Row("requests_per_step", "requests of such a step, events included", ""),
+    Row("idle_requests_per_min", "requests when idle", "a minute"),
+    Row("idle_cpu_percent", "processor when idle", "% of a core", 1),
+    Row("rss_mb", "resident memory, all canaries in flight", "MB", 150),
+    Row("recovery_s", "SIGKILL until the last canary has moved on", "s"),
+)
+DETAILS = (
+    Row("events_per_step", "  events of a step", ""),
+    Row("idle_writes", "  writes and events while idle", ""),
+    Row("idle_lease_requests_per_min", "  requests when idle for the Lease", "a minute"),
+    Row("burst_requests_per_rollout", "  requests a Rollout when all change", ""),
+    Row("burst_cpu_ms_per_rollout", "  processor a Rollout when all change", "ms"),
+    Row("in_flight_cpu_percent", "  processor, all canaries in flight", "% of a core"),
+    Row("recovery_until_lease_s", "  SIGKILL until the next process leads", "s"),
+    Row("touched", "  Rollouts left lying, until they were touched", ""),
+)
 
 
 def figures(results: Results) -> dict[str, float]:
@@ -45,7 +79,7 @@ def figures(results: Results) -> dict[str, float]:
 
 def details(plan: Plan, results: Results) -> dict[str, float]:
     """Return what explains the figures: how many samples, and what of them is events and the Lease."""
-    idle, flying = results.idle, results.flying
+    idle, flying, burst = results.idle, results.flying, results.burst_stretch
     numbers = {
         "changes": plan.changes,
         "steps": plan.steps,
@@ -54,56 +88,73 @@ def details(plan: Plan, results: Results) -> dict[str, float]:
         "idle_seconds": idle.seconds,
         "idle_lease_requests_per_min": per_minute(sum(not r.is_work for r in idle.requests), idle.seconds),
         "idle_writes": sum(r.is_write or r.is_event for r in idle.requests),
+        "burst_settled_s": burst.seconds,
+        "burst_requests_per_rollout": sum(r.is_work for r in burst.requests) / plan.rollouts,
+        "burst_cpu_ms_per_rollout": 1000 * burst.cpu_seconds / plan.rollouts,
         "in_flight_requests_per_min": per_minute(len(flying.requests), flying.seconds),
         "in_flight_queries_per_min": per_minute(flying.queries, flying.seconds),
         "in_flight_cpu_percent": 100 * flying.cpu_seconds / flying.seconds,
         "recovery_until_lease_s": results.led_again,
+        "touched": results.touched,
     }
     return {key: round(float(number), 2) for key, number in numbers.items()}
 
 
-def document(
-    plan: Plan, results: Results, versions: dict[str, str], machine: dict[str, Any], seconds: float
-) -> dict[str, Any]:
+class Part(NamedTuple):
+    """What one tool was measured to be with one number of Rollouts. seconds: how long that took."""
+
+    rollouts: int
+    tool: str
+    figures: Figures
+    details: Figures
+    seconds: float
+    load_before: float
+
+
+def document(parts: Sequence[Part], versions: Mapping[str, str], machine: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is written to `latest.json`."""
-    return {
-        f"n{plan.rollouts}": figures(results),
-        "details": {**details(plan, results), "run_seconds": round(seconds, 1)},
-        "versions": versions,
-        "machine": machine,
-    }
+    by_size: dict[str, dict[str, Figures]] = {}
+    explained: dict[str, dict[str, Figures]] = {}
+    for part in parts:
+        more = {"run_seconds": part.seconds, "load_before": part.load_before}
+        by_size.setdefault(f"n{part.rollouts}", {})[part.tool] = part.figures
+        explained.setdefault(f"n{part.rollouts}", {})[part.tool] = {**part.details, **more}
+    return {**by_size, "details": explained, "versions": versions, "machine": machine}
 
 
-def table(plan: Plan, results: Results) -> Table:
-    """Return the figures for people."""
-    f, d = figures(results), details(plan, results)
-    rows = (
-        (f"single change to first weight, p50 of {plan.changes}", f["single_p50_ms"], "ms"),
-        (f"single change to first weight, p99 of {plan.changes}", f["single_p99_ms"], "ms"),
-        (f"all {plan.rollouts} changed at once, until the last has weight", f["burst_done_s"], "s"),
-        (f"writes per step that changes weight alone, mean of {plan.steps}", f["writes_per_step"], ""),
-        ("  and events beside them", d["events_per_step"], ""),
-        ("requests per such step, reads and events included", f["requests_per_step"], ""),
-        (f"requests when idle, in {d['idle_seconds']:.0f} s", f["idle_requests_per_min"], "a minute"),
-        ("  of these for the Lease", d["idle_lease_requests_per_min"], "a minute"),
-        ("processor when idle", f["idle_cpu_percent"], "% of a core"),
-        (
-            f"processor, {plan.rollouts} canaries measured every {INTERVAL_SECONDS} s",
-            d["in_flight_cpu_percent"],
-            "% of a core",
-        ),
-        ("resident memory meanwhile", f["rss_mb"], "MB"),
-        ("SIGKILL until the last canary has moved on", f["recovery_s"], "s"),
-        ("  of these until the next process leads", d["recovery_until_lease_s"], "s"),
-    )
-    shown = Table("figure", "value", "unit", title=f"Trainyard, {plan.rollouts} Rollouts")
-    shown.columns[1].justify = "right"
-    for name, number, unit in rows:
-        shown.add_row(name, f"{number:,.2f}", unit)
+def table(parts: Sequence[Part], titles: Mapping[str, str]) -> Table:
+    """Return the figures of one number of Rollouts for people, a tool a column."""
+    shown = Table("figure", *(titles[part.tool] for part in parts), "unit", "target")
+    shown.title = f"{parts[0].rollouts} Rollouts"
+    shown.columns[0].no_wrap = True
+    for column in shown.columns[1:-2]:
+        column.justify = "right"
+    for row in ROWS:
+        target = "" if row.target is None else f"{row.target:g}"
+        shown.add_row(row.name, *(f"{part.figures[row.key]:,.2f}" for part in parts), row.unit, target)
+    for row in DETAILS:
+        shown.add_row(row.name, *(f"{part.details[row.key]:,.2f}" for part in parts), row.unit, "", style="dim")
     return shown
 
 
-def versions(api_server: str, etcd: str) -> dict[str, str]:
+def verdicts(parts: Sequence[Part], titles: Mapping[str, str]) -> list[str]:
+    """Return sentences about one number of Rollouts: targets that are missed, and rows where another is ahead."""
+    ours = next((part for part in parts if part.tool == Trainyard.key), None)
+    if ours is None:
+        return []
+    size = f"{ours.rollouts} Rollouts"
+    said = [
+        f"{size}: {row.name} is {ours.figures[row.key]:g} {row.unit}".rstrip() + f", over the target of {row.target:g}"
+        for row in ROWS
+        if row.target is not None and ours.figures[row.key] > row.target
+    ]
+    for other in parts:
+        ahead = [row.name for row in ROWS if other.figures[row.key] < ours.figures[row.key]]
+        said += [f"{size}: {titles[other.tool]} is ahead in: {'; '.join(ahead)}"] if ahead else []
+    return said
+
+
+def versions(programs: Mapping[str, str]) -> dict[str, str]:
     """Return what was measured, by version; the commit says where the operator's files differ from it."""
     commit = _git("rev-parse", "--short=12", "HEAD")
     changed = " with changes" if _git("status", "--porcelain", "--", *MEASURED) else ""
@@ -112,8 +163,7 @@ def versions(api_server: str, etcd: str) -> dict[str, str]:
         "commit": f"{commit}{changed}",
         "python": platform.python_version(),
         **{name: version(name) for name in PARTS},
-        "kube-apiserver": api_server,
-        "etcd": etcd,
+        **programs,
     }
 
 

@@ -6,7 +6,7 @@ names: requests by their share in the route, no errors.
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 from xml.sax.saxutils import escape
 
@@ -18,10 +18,12 @@ BUCKET = "bench"
 FILE = "saved_model.pb"
 SIZE_BYTES = 1024
 REQUESTS = 1000.0  # of all revisions of a Rollout since its step began
-REVISIONS = re.compile(r'rollout="([^"]+)",revision=~"([^"]+)"')
+REVISIONS = re.compile(r'rollout=~?"([^"]+)",revision=~"([^"]+)"')
 
 # Rollout and revision -> percent of the requests.
 Share = Callable[[str, str], int]
+# Rollout -> its revisions that are in the route, () where whoever asks names its own.
+Revisions = Callable[[str], Iterable[str]]
 
 
 def manifest(prefix: str) -> Manifest:
@@ -54,8 +56,10 @@ def value(expression: str, share: int) -> float:
 class Loopback:
     """Both servers on one free port of 127.0.0.1. `queries` counts what Prometheus was asked."""
 
-    def __init__(self, share: Share) -> None:
+    def __init__(self, namespace: str, share: Share, revisions: Revisions) -> None:
+        self._namespace = namespace
         self._share = share
+        self._revisions = revisions
         self.queries = 0
 
     async def __aenter__(self) -> Self:
@@ -81,10 +85,20 @@ class Loopback:
         if found is None:
             return web.json_response({"status": "error", "errorType": "bad_data"}, status=400)
         result = [
-            {"metric": {"revision": one}, "value": [at, str(value(expression, self._share(found[1], one)))]}
-            for one in found[2].split("|")
+            {
+                "metric": {"namespace": self._namespace, "rollout": rollout, "revision": one},
+                "value": [at, str(value(expression, self._share(rollout, one)))],
+            }
+            for rollout, one in self._asked(found[1].split("|"), found[2].split("|"))
         ]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    def _asked(self, rollouts: list[str], revisions: list[str]) -> Iterator[tuple[str, str]]:
+        """Return who a query asks for: it may name many Rollouts, and then the revisions of them all."""
+        known = set(revisions)
+        for rollout in rollouts:
+            own = [one for one in self._revisions(rollout) if one in known]
+            yield from ((rollout, one) for one in own or (revisions if len(rollouts) == 1 else ()))
 
     async def _list(self, request: web.Request) -> web.Response:
         return web.Response(text=listing(request.query.get("prefix", "")), content_type="application/xml")

@@ -1,4 +1,4 @@
-"""The command line of the local cluster: `python -m local up|down|status|env|images|rig`."""
+"""The command line of the local cluster: `python -m local up|down|status|env|images|push|rig`."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ def _parser() -> argparse.ArgumentParser:
     images = commands.add_parser("images", help="build what changed and import it")
     images.add_argument("names", nargs="*", help="images of local/images.toml; all that the checkout has by default")
     images.set_defaults(run=_images)
+    push = commands.add_parser("push", help="build what changed and push it to a registry of yours")
+    push.add_argument("registry", help="host and prefix, for example registry.example/trainyard")
+    push.add_argument("names", nargs="*", help="operator, trainer and server by default")
+    push.set_defaults(run=_push)
     rig = commands.add_parser("rig", help="run a command against an API server of its own")
     rig.add_argument("--controllers", action="store_true", help="start kube-controller-manager too")
     rig.add_argument("command", nargs=argparse.REMAINDER, help="command, after --")
@@ -69,6 +73,14 @@ def _images(chosen: argparse.Namespace) -> int:
     from local import up
 
     return up.build_and_import(chosen.names)
+
+
+def _push(chosen: argparse.Namespace) -> int:
+    from local import images
+
+    for name in chosen.names or ("operator", "trainer", "server"):
+        print(images.push(name, chosen.registry), flush=True)
+    return 0
 
 
 def _rig(chosen: argparse.Namespace) -> int:

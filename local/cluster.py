@@ -162,13 +162,10 @@ class Cluster:
         self._until(name, lambda: service.taken_up(self.state))
 
     def _until(self, name: str, ready: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while not ready():
-            if time.monotonic() > deadline:
-                log = self.state / f"logs/{name}.log"
-                words = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
-                raise NotReady(f"{name} is not ready after {READY_SECONDS:.0f} s:\n" + "\n".join(words))
-            time.sleep(0.2)
+        if not comes(ready, READY_SECONDS):
+            log = self.state / f"logs/{name}.log"
+            words = log.read_text(errors="replace").splitlines()[-12:] if log.exists() else []
+            raise NotReady(f"{name} is not ready after {READY_SECONDS:.0f} s:\n" + "\n".join(words))
 
     def _until_answers(self, name: str, url: str) -> None:
         self._until(name, lambda: answers(url))
@@ -294,6 +291,16 @@ class Cluster:
         self._run("envoy", 81, addons.envoy(self.state))
         self._until_answers("envoy", f"http://127.0.0.1:{addresses.ENVOY_STATS}/ready")
         return addresses.GATEWAY_URL
+
+
+def comes(what: Callable[[], bool], within: float) -> bool:
+    """Wait until something is so, at most this many seconds; False if it never was."""
+    deadline = time.monotonic() + within
+    while not what():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def answers(url: str) -> bool:

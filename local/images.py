@@ -66,6 +66,16 @@ def imported(state: Path, name: str, digest: str) -> bool:
     return True
 
 
+def push(name: str, registry: str) -> str:
+    """Build the image where the cache lacks it and copy it to `registry` (host and prefix); its reference there."""
+    digest, _ = build(name)
+    target = f"{registry.rstrip('/')}/{name}:{image_table.read()[name].tag}"
+    # A registry on this machine speaks plain HTTP, as containerd and Docker expect it of such an address.
+    plain = ["--dest-tls-verify=false"] if target.startswith(("127.0.0.1:", "localhost:")) else []
+    _say(["skopeo", "copy", "--quiet", *plain, f"oci:{_layout()}:{name}-{digest}", f"docker://{target}"])
+    return target
+
+
 def _send(pipe: IO[bytes], image: Image, manifest: dict[str, object], have: set[str]) -> None:
     """Write an OCI archive of the image, without blobs that containerd has."""
     annotated = {**manifest, "annotations": {"io.containerd.image.name": image.reference}}

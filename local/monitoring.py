@@ -68,6 +68,7 @@ def configuration(pods: Path, authority: Path, client: Pair) -> dict[str, Any]:
         _copied(f"pod_label_trainyard_dev_{label}", label) for label in ("rollout", "revision", "version", "model")
     ]
     operator = _pods(pods, "trainyard-operator", "label_app_kubernetes_io_name", "trainyard")
+    operator["honor_labels"] = True  # as the chart's jobs do: `namespace` of a Rollout's series is the Rollout's
     return {
         "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "2s"},
         "scrape_configs": [models, operator, envoy, kubelet],
@@ -75,7 +76,7 @@ def configuration(pods: Path, authority: Path, client: Pair) -> dict[str, Any]:
 
 
 def _pods(file: Path, job: str, chosen_by: str, value: str) -> dict[str, Any]:
-    """A job over the pods whose meta label `chosen_by` has this value; what they say of themselves never wins."""
+    """A job over the pods whose meta label `chosen_by` has this value; what they say of themselves does not win."""
     chosen = {"source_labels": [f"__meta_kubernetes_pod_{chosen_by}"], "regex": value, "action": "keep"}
     return {
         "job_name": job,

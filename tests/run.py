@@ -21,9 +21,11 @@ BIN = Path(PY).parent
 # Two streams share the cluster, and the last part has it alone: it deletes MySQL's and MinIO's pods.
 DEMO = (
     "tests/scenarios/test_demo.py", "tests/scenarios/test_rollout.py", "tests/scenarios/test_training.py",
-    "tests/local/test_cluster.py",
+    "tests/scenarios/test_strategies.py", "tests/scenarios/test_people.py", "tests/local/test_cluster.py",
 )  # fmt: skip
 ALONE = ("tests/scenarios/test_platform.py",)
+CURRENT = "tests/scenarios/test_current.py"  # it installs the release anew
+UPGRADE = "tests/scenarios/test_upgrade.py"  # it takes the release away and brings it back
 LAST = "tests/local/test_down.py"  # it ends the cluster
 FAST = "not rig and not cluster and not soak and not servers and not crashes"
 
@@ -194,8 +196,8 @@ def scenarios(tally: Tally) -> None:
     marked = ("-v", "--capture=sys", "-m", "cluster and not soak")
     others = [f"--ignore={path}" for path in (*DEMO, *ALONE)]
     streams = {
-        "demo, rest, rollouts, training pods on the cluster": pytest(*marked, *DEMO),
-        "Kubeflow, workers, triggers, command line on the cluster": pytest(
+        "demo, rest, rollouts, strategies, training pods on the cluster": pytest(*marked, *DEMO),
+        "Kubeflow, workers, triggers, sources, command line on the cluster": pytest(
             *marked, *others, "tests/scenarios", "tests/local"
         ),
     }
@@ -229,7 +231,10 @@ def soak_on_cluster(tally: Tally, begun: tuple[subprocess.Popen[bytes], Path]) -
     """Run what needs it, and at last what ends it."""
     if cluster(tally, begun):
         marked = ("-v", "-m", "soak and cluster")
-        run(tally, "soak on the cluster", pytest(*marked, f"--ignore={LAST}", "tests/scenarios", "tests/local"))
+        apart = [f"--ignore={path}" for path in (UPGRADE, CURRENT, LAST)]
+        run(tally, "soak on the cluster", pytest(*marked, *apart, "tests/scenarios", "tests/local"))
+        run(tally, "the operator upgraded, uninstalled and installed again", pytest(*marked, UPGRADE))
+        run(tally, "the demo on a cluster that is there, images from a registry", pytest(*marked, CURRENT))
         run(tally, "the cluster killed, and taken down", pytest(*marked, LAST))
 
 

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from examples.demo.load import Load, Sample, Tally, tally
 from examples.demo.observing import Obj, Observer, condition
-from trainyard.cli import rollout_screen
+from trainyard.cli import rollout_ladder, rollout_screen
 from trainyard.cli.objects import at
 
 RATE_SECONDS = 5.0
@@ -24,7 +24,7 @@ def below(run: Obj, observer: Observer, load: Load) -> RenderableType:
         weight = at(rollout, "status.weight", 0)
         parts += [
             Text.assemble(("weight  ", "bold"), rollout_screen.bar(weight), f"  {rollout_screen.weights(rollout)}"),
-            Text.assemble(("ladder  ", "bold"), rollout_screen.ladder(rollout)),
+            Text.assemble(("ladder  ", "bold"), rollout_ladder.ladder(rollout)),
             Text.assemble(("metrics ", "bold"), metrics_line(rollout)),
             Text.assemble(("waits   ", "bold"), at(rollout, "status.waitingFor") or "–"),
         ]

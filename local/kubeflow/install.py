@@ -7,12 +7,11 @@ import json
 import os
 import secrets
 import subprocess
-import time
 
 import yaml
 
 from local import addresses, builds, places, processes
-from local.cluster import Cluster, NotReady, answers
+from local.cluster import Cluster, NotReady, answers, comes
 from local.kubeflow import objects
 from local.kubeflow.objects import CHART_NAMESPACE, CHART_RELEASE, NAMESPACE, Obj
 from local.progress import Part
@@ -128,11 +127,8 @@ class Kubeflow:
         return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def _until_it_answers(self) -> None:
-        deadline = time.monotonic() + READY_SECONDS
-        while not answers(f"{addresses.KUBEFLOW_URL}/apis/v2beta1/healthz"):
-            if time.monotonic() > deadline:
-                raise NotReady(f"{addresses.KUBEFLOW_URL} does not answer; see `kubectl -n {NAMESPACE} logs`")
-            time.sleep(0.5)
+        if not comes(lambda: answers(f"{addresses.KUBEFLOW_URL}/apis/v2beta1/healthz"), READY_SECONDS):
+            raise NotReady(f"{addresses.KUBEFLOW_URL} does not answer; see `kubectl -n {NAMESPACE} logs`")
 
     def _apply(self, parts: list[Obj]) -> None:
         listed = {"apiVersion": "v1", "kind": "List", "items": parts}

@@ -4,8 +4,9 @@ kopf's low-level half only (`on.event`): no finalizer, annotation or patch of ko
 `python -m trainyard` and `kopf run -m trainyard.handlers --standalone` both start here.
 """
 
+import itertools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,14 @@ from trainyard.settings import ReadSettings, read_settings
 from trainyard.systems.bundle import Systems
 from trainyard.systems.cluster.port import MODEL_VERSION, ROLLOUT, TRAINING_PIPELINE, TRAINING_RUN, Kind, Ref
 
+# A worker of kopf keeps its place until its object has been quiet for so long: with few places and its usual 5 s it
+# works through the echoes of a thousand changes for many minutes. What it does in them is next to nothing.
+NOTICING = 200
+IDLE_SECONDS = 0.1
+
 Rooms = Sequence[Room[Any, Systems]]
+
+RECONNECT_SECONDS = 2.0  # kopf's watches are the second pair of ears: no hurry, and no storm on a sick server
 
 KINDS = (TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT)
 
@@ -44,7 +52,7 @@ def register(registry: kopf.OperatorRegistry, rooms: Callable[[], Rooms], read: 
     @kopf.on.startup(registry=registry)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configured = read()
-        _configure(settings, configured.workers)
+        _configure(settings)
         operator = Operator(configured, rooms(), now)
         await operator.start()
         running.append(operator)
@@ -69,11 +77,42 @@ def _watch(registry: kopf.OperatorRegistry, kind: Kind, running: Sequence[Operat
             operator.notice(Ref(kind, meta["namespace"], meta["name"]), str(meta.get("resourceVersion", "")))
 
 
-def _configure(settings: kopf.OperatorSettings, workers: int) -> None:
+class NoDifferences(kopf.DiffBaseStorage):
+    """Spares kopf the copy of every object that it would compare with the next: nothing here asks what differs."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return what there is to compare: nothing."""
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Return what was there before: nothing."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Keep nothing."""
+
+
+class Backoffs:
+    """Seconds between kopf's tries of a request, without an end: after its own it ends the process.
+
+    One kind that is refused must not stop the others. What must end the process, the probes see on our own watches.
+    """
+
+    def __iter__(self) -> Iterator[float]:
+        """Yield them."""
+        yield from (1.0, 2.0, 4.0, 8.0, 16.0)
+        yield from itertools.repeat(30.0)
+
+
+def _configure(settings: kopf.OperatorSettings) -> None:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True  # our kinds are known; no watch on CRDs or namespaces
-    settings.queueing.worker_limit = workers
+    settings.networking.error_backoffs = Backoffs()
+    settings.watching.reconnect_backoff = RECONNECT_SECONDS
+    settings.queueing.worker_limit = NOTICING
+    settings.queueing.idle_timeout = IDLE_SECONDS
+    settings.persistence.diffbase_storage = NoDifferences()
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)  # a line per event otherwise
 
 

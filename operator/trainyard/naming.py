@@ -31,6 +31,7 @@ LABEL_USABLE_BY_TRIGGERS = f"{GROUP}/usable-by-triggers"
 ANNOTATION_ENGINE_ID = f"{GROUP}/engine-id"
 ANNOTATION_ATTEMPT = f"{GROUP}/attempt"
 ANNOTATION_ANNOUNCED = f"{GROUP}/announced"  # "<engine id> <time>": a start that must not be repeated at will
+ANNOTATION_DATASETS = f"{GROUP}/datasets"  # a run's datasets with versions, JSON
 ANNOTATION_SLOT = f"{GROUP}/slot"
 ANNOTATION_OUTCOME = f"{GROUP}/outcome"
 ANNOTATION_SKIP_CLEANUP = f"{GROUP}/skip-cleanup"
@@ -38,6 +39,7 @@ ANNOTATION_INPUTS_DIGEST = f"{GROUP}/inputs-digest"
 ANNOTATION_STABLE_REVISION = f"{GROUP}/stable-revision"
 ANNOTATION_CANARY_REVISION = f"{GROUP}/canary-revision"
 ANNOTATION_STEP = f"{GROUP}/step"
+ANNOTATION_SHORTCUTS = f"{GROUP}/shortcuts"  # names what a route has beside its weights
 ANNOTATION_ORPHANED = f"{GROUP}/orphaned"
 
 # One server-side-apply field manager per kind of ours.
@@ -51,6 +53,8 @@ MANAGER_CLI = "trainyard-cli"
 SECRET_DATA = "trainyard-data"  # noqa: S105 - the name of a Secret, not its content
 SECRET_PUBLISHER = "trainyard-publisher"  # noqa: S105 - as above
 SECRET_READER = "trainyard-reader"  # noqa: S105 - as above
+
+DATA_PREFIX = "data"  # of the bucket: data that every namespace may train on
 
 _ENGINE_NAMESPACE = uuid.UUID("6f1c1f0e-6f0b-5b0e-9a0f-7472616e7964")
 

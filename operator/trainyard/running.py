@@ -7,22 +7,24 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+from prometheus_client.registry import Collector
 
 from trainyard import probes, telemetry
 from trainyard.reconciling.cycle import Cycle
 from trainyard.reconciling.leadership import LeaseLost
 from trainyard.reconciling.queue import Queue
-from trainyard.reconciling.room import Room
-from trainyard.reconciling.tracking import Written
+from trainyard.reconciling.room import Remembers, Room
 from trainyard.reconciling.worker import Report, Worker
 from trainyard.settings import Settings
 from trainyard.systems.bundle import Systems
-from trainyard.systems.cluster.port import Kind, Obj, Ref
+from trainyard.systems.cluster.port import ROLLOUT, Kind, Obj, Ref
 from trainyard.systems.cluster.reflector import Reflector
-from trainyard.waking import woken_by
+from trainyard.telemetry_rollouts import Rollouts
+from trainyard.waking import after, woken_by
 from trainyard.wiring import Wired, wire
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Operator:
     def __init__(self, settings: Settings, rooms: Sequence[Room[Any, Systems]], wall: Wall) -> None:
         self._settings = settings
         self._rooms = rooms
+        self._kinds = {room.kind for room in rooms}
         self._wall = wall
         self._tasks: list[asyncio.Task[None]] = []
         self._waiting: dict[Ref, int] = {}
@@ -71,25 +74,28 @@ class Operator:
     def notice(self, key: Ref, version: str) -> None:
         """Take kopf's word for a change, unless the mirror has passed it on already."""
         store = self._wired.mirror.store(key.kind, key.namespace)
+        if key.kind not in self._kinds:
+            return
         if store is None or not store.has_seen(key, version):
             self._queue.wake(key)
 
     def _changed(self, kind: Kind, before: Obj | None, now: Obj | None) -> None:
         telemetry.EVENTS.labels(kind.kind).inc()
-        ours = {room.kind for room in self._rooms}
         for key in woken_by(kind, before, now, self._stored):
-            if key.kind in ours:
-                self._queue.wake(key)
+            if key.kind in self._kinds:
+                self._queue.wake(key, after(kind, key))
 
-    def _stored(self, kind: Kind, namespace: str) -> Iterable[Obj]:
-        stores = self._wired.mirror.stores(kind) if not namespace else (self._wired.mirror.store(kind, namespace),)
-        return [obj for store in stores if store for obj in store.list(namespace, {})]
+    def _stored(self, kind: Kind, namespace: str, fields: Mapping[str, str]) -> Iterable[Obj]:
+        return self._wired.mirror.known(kind, namespace, fields)
 
     async def _lead(self) -> None:
         """Wait for the Lease, then visit for as long as it is kept."""
-        await self._wired.leadership.acquire()
+        leadership = self._wired.leadership
+        another_wrote = await leadership.acquire()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._wired.leadership.keep(), name="lease")
+            group.create_task(leadership.keep(), name="lease")
+            if another_wrote:  # a watch may be behind, or cut off without knowing it yet
+                await self._wired.mirror.list_anew(leadership.pause_seconds)
             group.create_task(self._queue.run(), name="queue")
 
     def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
@@ -117,17 +123,24 @@ class Operator:
             probes.Server(self._settings.metrics_port, {"/metrics": probes.metrics}),
         )
 
-    def _measure(self) -> tuple[telemetry.WatchAges, telemetry.WaitingRows]:
+    def _measure(self) -> tuple[Collector, ...]:
         telemetry.LEADING.set_function(self._wired.leadership.holds)
         telemetry.DEPTH.set_function(self._queue.depth)
         telemetry.KEYS.set_function(lambda: len(self._queue.schedule))
         collectors = (
             telemetry.WatchAges(lambda: ((w.kind.kind, w.namespace, w.age(), w.synced) for w in self._watches())),
             telemetry.WaitingRows(lambda: sum(self._waiting.values())),
+            Rollouts(self._rollouts, self._wired.leadership.holds, self._wall),
         )
         for collector in collectors:
             telemetry.REGISTRY.register(collector)
         return collectors
+
+    def _rollouts(self) -> Iterable[Obj]:
+        """Return the Rollouts with what their room remembers of them."""
+        found = self._wired.mirror.known(ROLLOUT, "", {})
+        room = next((r for r in self._rooms if r.kind == ROLLOUT and isinstance(r, Remembers)), None)
+        return map(room.newest, found) if room else found
 
 
 def _worker(
@@ -137,17 +150,15 @@ def _worker(
     wall: Wall,
     report: Callable[[Report], None],
 ) -> Worker:
-    async def seen(writes: Sequence[Written], seconds: float) -> bool:
-        return await wired.mirror.seen([(w.ref, w.resource_version) for w in writes], seconds)
-
     systems = wired.systems
     return Worker(
         cycles={room.kind: Cycle(room, systems, systems.cluster, wired.record) for room in rooms},
         now=wall,
-        seen=seen,
+        seen=wired.mirror.seen,
         visit_seconds=float(settings.visit_seconds),
         jitter=lambda: random.uniform(0.8, 1.2),  # noqa: S311 - spreads load
         report=report,
+        posted=telemetry.count_writes,
     )
 
 

@@ -1,11 +1,14 @@
 """The operator's settings: the only reader of the environment. The Helm chart sets what is read here."""
 
+import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 Value = TypeVar("Value")
+# Whose series can be told by labels: the sources of a Rollout's analysis, kubelets, GPU exporters.
+SOURCES = ("ModelServer", "Contour", "EnvoyGateway", "Istio", "Traefik", "KServe", "Kubelet", "DCGM")
 
 
 class SettingsWrong(Exception):
@@ -27,7 +30,7 @@ class Database:
 class Store:
     """The object store: bucket, endpoint URL ("" for AWS' own), region, and the operator's reader identity.
 
-    Without keys the pod's own cloud identity is used.
+    Without keys the pod's own cloud identity is used. data_locations: see `systems.bundle.Config`.
     """
 
     bucket: str
@@ -35,6 +38,7 @@ class Store:
     region: str
     access_key: str
     secret_key: str
+    data_locations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,20 @@ class Kubeflow:
     multi_user: bool
     token_file: str
     workflows: bool
+    ui_url: str = ""
+
+
+@dataclass(frozen=True)
+class PrometheusEntry:
+    """How Prometheus is entered; the fields are those of `systems.prometheus.connection.Entry`."""
+
+    ca_file: str = ""
+    certificate_file: str = ""
+    key_file: str = ""
+    token_file: str = ""
+    username: str = ""
+    password_file: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,12 +72,13 @@ class Settings:
     """Everything that is configurable.
 
     namespaces: empty for the whole cluster. database, kubeflow: None for none. prometheus_url: "" for none, then
-    analyses have no data.
+    analyses have no data. pod_uid: "" where this is no pod, then no process takes over the Lease of the one before.
     """
 
     namespaces: tuple[str, ...]
     pod_namespace: str
     pod_name: str
+    pod_uid: str
     lease_name: str
     lease_seconds: int
     visit_seconds: int
@@ -75,7 +94,13 @@ class Settings:
     prometheus_url: str
     scrape_interval_seconds: int
     custom_queries: bool
+    proven_actions: bool
     kubeflow: Kubeflow | None
+    trigger_secrets: tuple[str, ...] = ()
+    prometheus_entry: PrometheusEntry = PrometheusEntry()
+    enforce_namespace: bool = True
+    pod_scrape_interval_seconds: int = 30
+    source_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -85,6 +110,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         namespaces=read.names("TRAINYARD_NAMESPACES"),
         pod_namespace=read.text("TRAINYARD_POD_NAMESPACE"),
         pod_name=read.text("TRAINYARD_POD_NAME"),
+        pod_uid=read.text("TRAINYARD_POD_UID", ""),
         lease_name=read.text("TRAINYARD_LEASE_NAME", "trainyard-operator"),
         lease_seconds=read.number("TRAINYARD_LEASE_SECONDS", 15, low=5, high=3600),
         visit_seconds=read.number("TRAINYARD_VISIT_SECONDS", 600, low=1, high=86_400),
@@ -100,10 +126,40 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         prometheus_url=read.url("TRAINYARD_PROMETHEUS_URL"),
         scrape_interval_seconds=read.number("TRAINYARD_SCRAPE_INTERVAL_SECONDS", 15, low=1, high=3600),
         custom_queries=read.word("TRAINYARD_CUSTOM_QUERIES", "false", "true") == "true",
+        proven_actions=read.word("TRAINYARD_PROVEN_ACTIONS", "false", "true") == "true",
         kubeflow=_kubeflow(read),
+        trigger_secrets=read.names("TRAINYARD_EVENTS_SECRET_NAMES"),
+        prometheus_entry=_prometheus_entry(read),
+        source_labels=read.labels("TRAINYARD_SOURCE_LABELS", SOURCES),
+        pod_scrape_interval_seconds=read.number("TRAINYARD_POD_SCRAPE_INTERVAL_SECONDS", 30, low=1, high=3600),
+        enforce_namespace=read.word("TRAINYARD_ENFORCE_NAMESPACE", "true", "false") == "true",
     )
+    if settings.custom_queries and not settings.enforce_namespace and len(settings.namespaces) != 1:
+        read.wrong(
+            "TRAINYARD_CUSTOM_QUERIES is true and TRAINYARD_ENFORCE_NAMESPACE false: that is for an installation "
+            "that serves exactly one namespace, or every tenant could read the others' series."
+        )
     read.finish()
     return settings
+
+
+def _prometheus_entry(read: "_Reader") -> PrometheusEntry:
+    prefix = "TRAINYARD_PROMETHEUS"
+    found = PrometheusEntry(
+        ca_file=read.text(f"{prefix}_CA_FILE", ""),
+        certificate_file=read.text(f"{prefix}_CERTIFICATE_FILE", ""),
+        key_file=read.text(f"{prefix}_KEY_FILE", ""),
+        token_file=read.text(f"{prefix}_TOKEN_FILE", ""),
+        username=read.text(f"{prefix}_USERNAME", ""),
+        password_file=read.text(f"{prefix}_PASSWORD_FILE", ""),
+        headers=read.headers(f"{prefix}_HEADERS"),
+    )
+    for one, other in (("certificate_file", "key_file"), ("username", "password_file")):
+        if bool(getattr(found, one)) != bool(getattr(found, other)):
+            read.wrong(f"{prefix}_{one.upper()} and {prefix}_{other.upper()} need each other.")
+    if found.token_file and found.username:
+        read.wrong(f"{prefix}_TOKEN_FILE and {prefix}_USERNAME exclude each other: both are the Authorization header.")
+    return found
 
 
 def _store(read: "_Reader") -> Store:
@@ -113,6 +169,7 @@ def _store(read: "_Reader") -> Store:
         region=read.text("TRAINYARD_STORE_REGION", "us-east-1"),
         access_key=read.text("AWS_ACCESS_KEY_ID", ""),
         secret_key=read.text("AWS_SECRET_ACCESS_KEY", ""),
+        data_locations=read.folders("TRAINYARD_DATA_LOCATIONS"),
     )
 
 
@@ -137,8 +194,21 @@ def _kubeflow(read: "_Reader") -> Kubeflow | None:
         multi_user=read.word("TRAINYARD_KUBEFLOW_MULTI_USER", "false", "true") == "true",
         token_file=read.text("TRAINYARD_KUBEFLOW_TOKEN_FILE", ""),
         workflows=read.word("TRAINYARD_KUBEFLOW_WORKFLOWS", "true", "false") == "true",
+        ui_url=read.url("TRAINYARD_KUBEFLOW_UI_URL"),
     )
     return found if found.url else None
+
+
+def _are_labels(told: object) -> bool:
+    return isinstance(told, dict) and all(
+        key.isascii() and key.isidentifier() and isinstance(value, str) and value.isprintable()
+        for key, value in told.items()
+    )
+
+
+def _is_header(name: str, value: object) -> bool:
+    named = name.isascii() and name.replace("-", "").isalnum() and name.lower() != "authorization"
+    return named and isinstance(value, str) and value.isprintable()
 
 
 class _Reader:
@@ -174,12 +244,45 @@ class _Reader:
         parts = (part.strip() for part in self._environment.get(name, "").split(","))
         return tuple(sorted({part for part in parts if part}))
 
+    def folders(self, name: str) -> tuple[str, ...]:
+        """Return places in object stores, each s3://<bucket>/<prefix>/."""
+        found = self.names(name)
+        wrong = [place for place in found if not place.startswith("s3://") or not place.endswith("/") or "*" in place]
+        self._wrong += [f"{name} names {place!r}; a place is s3://<bucket>/<prefix>/." for place in wrong]
+        return found
+
     def url(self, name: str) -> str:
         """Return an address, or "" where none is set."""
         text = self.text(name, "").rstrip("/")
         if text and not text.startswith(("http://", "https://")):
             self._wrong.append(f"{name} is {text!r}; it must be an address that starts with http:// or https://.")
         return text
+
+    def labels(self, name: str, known: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return a JSON object: one of the known words -> label -> value."""
+        try:
+            found = json.loads(self.text(name, "{}"))
+        except ValueError:
+            found = None
+        fine = isinstance(found, dict) and all(word in known and _are_labels(told) for word, told in found.items())
+        if not fine:
+            self.wrong(f"{name} must be a JSON object: one of {', '.join(known)} -> label -> value.")
+        return found if fine else {}
+
+    def headers(self, name: str) -> dict[str, str]:
+        """Return a JSON object of header names and values."""
+        try:
+            found = json.loads(self.text(name, "{}"))
+        except ValueError:
+            found = None
+        fine = isinstance(found, dict) and all(_is_header(key, value) for key, value in found.items())
+        if not fine:
+            self.wrong(f"{name} must be a JSON object of header names and values, without Authorization.")
+        return found if fine else {}
+
+    def wrong(self, sentence: str) -> None:
+        """Note what is wrong with several settings together."""
+        self._wrong.append(sentence)
 
     def finish(self) -> None:
         if self._wrong:

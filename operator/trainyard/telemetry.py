@@ -6,6 +6,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import REGISTRY, Collector
 
+from trainyard.reconciling.tracking import Written
 from trainyard.reconciling.worker import Report
 
 CYCLES = Counter(
@@ -35,10 +36,15 @@ def count(report: Report) -> None:
     SECONDS.labels(kind).observe(report.seconds)
     if report.failure:
         ERRORS.labels(kind, report.failure).inc()
-    for write in report.writes:
-        WRITES.labels(write.verb, write.ref.kind.kind).inc()
+    count_writes(report.writes)
     if report.outcome.dropped:
         DROPPED.labels(kind).inc(report.outcome.dropped)
+
+
+def count_writes(writes: Iterable[Written]) -> None:
+    """Count answered writes, events too."""
+    for write in writes:
+        WRITES.labels(write.verb, write.ref.kind.kind).inc()
 
 
 class WatchAges(Collector):
@@ -76,4 +82,4 @@ class WaitingRows(Collector):
         )
 
 
-__all__ = ["DEPTH", "EVENTS", "KEYS", "LEADING", "REGISTRY", "WaitingRows", "WatchAges", "count"]
+__all__ = ["DEPTH", "EVENTS", "KEYS", "LEADING", "REGISTRY", "WaitingRows", "WatchAges", "count", "count_writes"]

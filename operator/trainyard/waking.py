@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from trainyard import naming
+from trainyard.resources.foreign import part, parts
 from trainyard.systems.cluster.port import (
     KINDS,
     MODEL_VERSION,
@@ -26,10 +27,11 @@ LABELS: Mapping[str, Kind] = {
     naming.LABEL_RUN: TRAINING_RUN,
     naming.LABEL_ROLLOUT: ROLLOUT,
 }
+ECHO_SECONDS = 0.25
 LABEL_KUBEFLOW_RUN = "pipeline/runid"  # Kubeflow's own
 
-# Lists a kind's objects in a namespace ("" for all), from the store.
-Lookup = Callable[[Kind, str], Iterable[Obj]]
+# Lists a kind's objects in a namespace ("" for all) that say this in their fields, from the store.
+Lookup = Callable[[Kind, str, Mapping[str, str]], Iterable[Obj]]
 
 
 def woken_by(kind: Kind, before: Obj | None, now: Obj | None, lookup: Lookup) -> set[Ref]:
@@ -46,10 +48,18 @@ def woken_by(kind: Kind, before: Obj | None, now: Obj | None, lookup: Lookup) ->
     return {own, *_interested(own, before, now, lookup)}
 
 
+def after(kind: Kind, key: Ref) -> float:
+    """Return the seconds until a key is visited that a change of this kind woke.
+
+    A version only says who serves it: it comes after what the Rollout still has to do, and once for several changes.
+    """
+    return ECHO_SECONDS if kind == ROLLOUT and key.kind == MODEL_VERSION else 0.0
+
+
 def _running(workflow: Obj, lookup: Lookup) -> Iterable[Ref]:
     """The run that a Workflow is of: in a single-tenant Kubeflow they live in different namespaces."""
     engine_id = (workflow["metadata"].get("labels") or {}).get(LABEL_KUBEFLOW_RUN)
-    for run in lookup(TRAINING_RUN, ""):
+    for run in lookup(TRAINING_RUN, "", {}):
         meta = run["metadata"]
         if engine_id and (meta.get("annotations") or {}).get(naming.ANNOTATION_ENGINE_ID) == engine_id:
             yield Ref(TRAINING_RUN, str(meta["namespace"]), str(meta["name"]))
@@ -68,12 +78,13 @@ def _owners(child: Obj, namespace: str) -> Iterable[Ref]:
 
 
 def _interested(own: Ref, before: Obj | None, now: Obj | None, lookup: Lookup) -> Iterable[Ref]:
-    spec = _at(now or before, "spec")
+    spec = part(now or before, "spec")
     if own.kind == MODEL_VERSION:
         model = spec.get("model")
         yield from _those(ROLLOUT, own.namespace, lookup, "model", model)
         yield from _those(TRAINING_PIPELINE, own.namespace, lookup, "model", model)
-        yield from _named(TRAINING_RUN, own.namespace, _at(spec, "source").get("run"))
+        yield from _named(TRAINING_RUN, own.namespace, part(spec, "source").get("run"))
+        yield from _sharing_an_alias(own, before, now, lookup)
     elif own.kind == TRAINING_RUN:
         yield from _named(TRAINING_PIPELINE, own.namespace, spec.get("pipeline"))
     elif own.kind == ROLLOUT:
@@ -85,9 +96,22 @@ def _interested(own: Ref, before: Obj | None, now: Obj | None, lookup: Lookup) -
 
 def _those(kind: Kind, namespace: str, lookup: Lookup, field: str, value: Any) -> Iterable[Ref]:
     """The objects of a kind whose spec says this."""
-    for obj in lookup(kind, namespace):
-        if value is not None and _at(obj, "spec").get(field) == value:
+    if isinstance(value, str) and value:
+        for obj in lookup(kind, namespace, {f"spec.{field}": value}):
             yield Ref(kind, namespace, str(obj["metadata"]["name"]))
+
+
+def _sharing_an_alias(own: Ref, before: Obj | None, now: Obj | None, lookup: Lookup) -> Iterable[Ref]:
+    """The versions of the model that list an alias which this one lists or listed: one of them holds it."""
+    names, model = _aliases(before) | _aliases(now), part(now or before, "spec").get("model")
+    for obj in lookup(MODEL_VERSION, own.namespace, {"spec.model": str(model)}) if names else ():
+        if names & _aliases(obj):
+            yield Ref(MODEL_VERSION, own.namespace, str(obj["metadata"]["name"]))
+
+
+def _aliases(version: Obj | None) -> set[Any]:
+    listed = part(version, "spec").get("aliases")
+    return {alias for alias in listed if isinstance(alias, str)} if isinstance(listed, list | tuple) else set()
 
 
 def _named(kind: Kind, namespace: str, name: Any) -> Iterable[Ref]:
@@ -102,19 +126,11 @@ def _changed_roles(before: Obj | None, now: Obj | None) -> set[Any]:
 
 def _roles(rollout: Obj | None) -> set[tuple[Any, str]]:
     """(version, what the Rollout does or did with it)."""
-    status = _at(rollout, "status")
-    roles = {(_at(_at(rollout, "spec"), "version").get("name"), "wanted")}
-    roles |= {(_at(status, role).get("version"), role) for role in ("stable", "canary")}
-    for entry in status.get("history") or ():
-        if isinstance(entry, Mapping):
-            roles.add((entry.get("version"), f"{entry.get('revision')} {entry.get('outcome')}"))
-    return roles
-
-
-def _at(value: Any, field: str) -> Mapping[str, Any]:
-    """A map's field that is a map itself, else an empty one."""
-    inner = value.get(field) if isinstance(value, Mapping) else None
-    return inner if isinstance(inner, Mapping) else {}
+    status = part(rollout, "status")
+    roles = {(part(rollout, "spec", "version").get("name"), "wanted")}
+    roles |= {(part(status, role).get("version"), role) for role in ("stable", "canary")}
+    ended = {(e.get("version"), f"{e.get('revision')} {e.get('outcome')}") for e in parts(status, "history")}
+    return roles | ended
 
 
 def _generation(obj: Obj | None) -> Any:

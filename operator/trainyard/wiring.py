@@ -1,10 +1,13 @@
 """Settings become clients, and clients one frozen Systems bundle. Called once, by `running`."""
 
 import logging
+import os
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from trainyard import naming
@@ -39,6 +42,7 @@ from trainyard.systems.engine.kubeflow_api import KubeflowApi
 from trainyard.systems.engine.port import Engine
 from trainyard.systems.metadata.port import Metadata, MetadataUnavailable, Row
 from trainyard.systems.prometheus.client import HttpPrometheus
+from trainyard.systems.prometheus.connection import Entry
 from trainyard.systems.prometheus.port import Prometheus
 
 log = logging.getLogger(__name__)
@@ -76,20 +80,33 @@ async def wire(settings: Settings, on_change: OnChange, wall: Callable[[], datet
     kinds |= {WORKFLOW: RUN_LABEL} if kubeflow and kubeflow.workflows else {}
     places = {} if kubeflow is None or kubeflow.multi_user else {WORKFLOW: (kubeflow.namespace,)}
     mirror = Mirror(transport, kinds, settings.namespaces, on_change, places)
+    place = f"{settings.pod_name}_{settings.pod_uid}_" if settings.pod_uid else ""
     leadership = Leadership(
         KubernetesCluster(transport),
         namespace=settings.pod_namespace,
         name=settings.lease_name,
-        identity=f"{settings.pod_name}_{uuid.uuid4()}",
+        identity=f"{place or settings.pod_name + '_'}{uuid.uuid4()}",
         lease_seconds=settings.lease_seconds,
         wall=wall,
+        place=place,
+        age_seconds=process_age_seconds(),
     )
     cluster = TrackedCluster(FencedCluster(KubernetesCluster(transport, mirror), leadership.holds))
     metadata = _metadata(settings.database)
-    prometheus = HttpPrometheus(settings.prometheus_url)
+    prometheus = HttpPrometheus(settings.prometheus_url, Entry(**asdict(settings.prometheus_entry)))
     systems, closers = _systems(settings, cluster, metadata, prometheus, wall)
     record = _recorder(metadata) if settings.database else None
     return Wired(transport, mirror, leadership, systems, record, (prometheus.close, metadata.close, *closers))
+
+
+def process_age_seconds() -> float:
+    """Return how long this process has been running, 0 where the system does not tell (it is no Linux)."""
+    try:
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    started = int(fields[19]) / os.sysconf("SC_CLK_TCK")  # since the machine started (proc(5))
+    return max(0.0, time.clock_gettime(time.CLOCK_BOOTTIME) - started)
 
 
 def _systems(
@@ -101,9 +118,15 @@ def _systems(
         bucket=settings.store.bucket,
         store_endpoint=settings.store.endpoint,
         store_region=settings.store.region,
+        data_locations=settings.store.data_locations,
+        trigger_secrets=settings.trigger_secrets,
         image_pull_policy=settings.image_pull_policy,
         scrape_interval_seconds=settings.scrape_interval_seconds,
         custom_queries=settings.custom_queries,
+        enforce_namespace=settings.enforce_namespace,
+        source_labels=settings.source_labels,
+        pod_scrape_interval_seconds=settings.pod_scrape_interval_seconds,
+        proven_actions=settings.proven_actions,
         kubeflow=KubeflowConfig(**asdict(settings.kubeflow)) if settings.kubeflow else None,
     )
     store = settings.store

@@ -43,8 +43,8 @@ def live_helm(rig: ApiServerRig) -> Helm:
 
 @pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
 def test_the_api_server_accepts_what_is_rendered(values: Path, helm: Helm, kubectl: Kubectl) -> None:
-    # PodMonitor is the Prometheus Operator's kind, which is not here.
-    objects = [o for o in rendered(helm, "-f", str(values)) if o["kind"] != "PodMonitor"]
+    # Two are the Prometheus Operator's kinds, which is not here.
+    objects = [o for o in rendered(helm, "-f", str(values)) if o["kind"] not in ("PodMonitor", "PrometheusRule")]
     kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", stdin=yaml.safe_dump_all(objects))
 
 

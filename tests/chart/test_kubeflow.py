@@ -34,6 +34,30 @@ def may(objects: list[Obj], group: str, resource: str) -> dict[str, set[str]]:
     return found
 
 
+def test_the_operator_knows_which_secrets_the_receiver_may_read(helm: Helm) -> None:
+    def names(*values: str) -> tuple[str, ...]:
+        env = {v["name"]: v.get("value", "given") for v in operator(rendered(helm, *values))["containers"][0]["env"]}
+        return read_settings(env).trigger_secrets
+
+    assert names() == ()
+    assert names("--set", "events.enabled=true") == ("trainyard-triggers",)
+    assert names("--set", "events.enabled=true,events.secretNames={b,a}") == ("a", "b")
+
+
+def test_the_pages_and_the_places_of_data_reach_the_operator(helm: Helm) -> None:
+    objects = rendered(
+        helm, *SINGLE, "--set", "kubeflow.uiUrl=https://kf/_/pipeline,store.dataLocations={s3://lake/\\{namespace\\}/,s3://open/}"
+    )  # fmt: skip
+    found = settings(objects)
+    assert found is not None
+    assert found.ui_url == "https://kf/_/pipeline"
+    env = {v["name"]: v.get("value", "given") for v in operator(objects)["containers"][0]["env"]}
+    assert read_settings(env).store.data_locations == ("s3://lake/{namespace}/", "s3://open/")
+    for place in ("s3://lake", "lake/", "s3://lake/*/"):
+        with pytest.raises(HelmFailed, match="dataLocations"):
+            rendered(helm, "--set", f"store.dataLocations={{{place}}}")
+
+
 def test_nothing_without_a_url(helm: Helm) -> None:
     objects = rendered(helm)
     assert settings(objects) is None

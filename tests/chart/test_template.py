@@ -17,7 +17,10 @@ from trainyard.settings import read_settings
 pytestmark = pytest.mark.rig
 
 each_file = pytest.mark.parametrize("values", VALUES, ids=lambda path: path.stem)
-CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace"}
+CLUSTER_SCOPED = {
+    "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "Namespace", "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}  # fmt: skip
 
 
 @each_file
@@ -38,6 +41,7 @@ REFUSED = [
     ("operator.workers=0", "operator/workers"),
     ("image.pullPolicy=Sometimes", "image/pullPolicy"),
     ("prometheus.url=prometheus:9090", "prometheus/url"),
+    ("prometheus.sourceLabels.Nginx.job=x", "Nginx"),
     ("store.bucket=Models", "store/bucket"),
     ("setup.namespaces={a,a}", "setup/namespaces"),
     ("namespaces={Team_A}", "namespaces/0"),
@@ -209,7 +213,8 @@ def test_model_servers_are_named_by_their_pods_labels_only(helm: Helm) -> None:
     wanted = {name: f"__meta_kubernetes_pod_label_trainyard_dev_{name}" for name in ours}
     assert {r["targetLabel"]: r["sourceLabels"][0] for r in endpoint["relabelings"]} == wanted
     text = one(rendered(helm), "ConfigMap", "trainyard-scrape")["data"]["scrape.yaml"]
-    (job,) = yaml.safe_load(text)
+    job, operator = yaml.safe_load(text)
+    assert operator["kubernetes_sd_configs"] == [{"role": "pod", "namespaces": {"names": [NAMESPACE]}}]
     assert job["honor_labels"] is False
     assert job["scrape_interval"] == "15s"
     copied = {r["target_label"]: r["source_labels"][0] for r in job["relabel_configs"] if "target_label" in r}
@@ -224,6 +229,21 @@ def test_two_replicas_get_a_disruption_budget(helm: Helm) -> None:
     assert not [o for o in rendered(helm) if o["kind"] == "PodDisruptionBudget"]
     budget = one(rendered(helm, "--set", "operator.replicas=2"), "PodDisruptionBudget")
     assert budget["spec"]["minAvailable"] == 1
+
+
+def test_two_replicas_stand_on_two_nodes_where_there_are_two(helm: Helm) -> None:
+    def spread(*arguments: str) -> Any:
+        operator = next(o for o in rendered(helm, *arguments) if o["kind"] == "Deployment" and _is_operator(o))
+        return operator["spec"]["template"]["spec"].get("topologySpreadConstraints"), operator["spec"]["selector"]
+
+    assert spread()[0] is None
+    (constraint,), selector = spread("--set", "operator.replicas=2")
+    assert (constraint["topologyKey"], constraint["whenUnsatisfiable"]) == ("kubernetes.io/hostname", "ScheduleAnyway")
+    assert constraint["labelSelector"] == selector
+
+
+def _is_operator(obj: Obj) -> bool:
+    return bool(obj["spec"]["template"]["spec"]["containers"][0]["name"] == "operator")
 
 
 @each_file

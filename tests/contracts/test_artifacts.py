@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.artifacts import FakeArtifacts
+from tests.fakes.artifacts import FakeArtifacts, etag
 from tests.servers.running import Store, free_port, minio
 from trainyard.systems.artifacts.client import ObstoreArtifacts
-from trainyard.systems.artifacts.port import ArtifactError, Artifacts, ObjectInfo, ObjectMissing
+from trainyard.systems.artifacts.port import ArtifactError, Artifacts, ObjectChanged, ObjectInfo, ObjectMissing
 
 BUCKET = "s3://trainyard"
 
@@ -89,11 +89,37 @@ async def test_list_is_sorted_relative_and_keeps_to_the_prefix(room: tuple[Artif
     for path in ("v1/model/b.bin", "v1/a", "v1/model/variables/x", "v10/other", "v1x"):
         await artifacts.put(f"{own}/{path}", path.encode())
     assert await artifacts.list(f"{own}/v1/") == (
-        ObjectInfo("a", 4),
-        ObjectInfo("model/b.bin", 14),
-        ObjectInfo("model/variables/x", 20),
+        ObjectInfo("a", 4, etag(b"v1/a")),
+        ObjectInfo("model/b.bin", 14, etag(b"v1/model/b.bin")),
+        ObjectInfo("model/variables/x", 20, etag(b"v1/model/variables/x")),
     )
     assert await artifacts.list(f"{own}/empty/") == ()
+
+
+async def test_no_more_is_listed_than_was_asked_for(room: tuple[Artifacts, str]) -> None:
+    artifacts, own = room
+    for path in ("c", "b/x", "a"):
+        await artifacts.put(f"{own}/few/{path}", b"1")
+    assert [row.path for row in await artifacts.list(f"{own}/few/", 2)] == ["a", "b/x"]
+    assert len(await artifacts.list(f"{own}/few/", 3)) == 3
+
+
+async def test_find_tells_of_one_object_without_its_bytes(room: tuple[Artifacts, str]) -> None:
+    artifacts, own = room
+    await artifacts.put(f"{own}/sub/one.csv", b"1,2\n")
+    assert await artifacts.find(f"{own}/sub/one.csv") == ObjectInfo("one.csv", 4, etag(b"1,2\n"))
+    assert await artifacts.find(f"{own}/sub/none.csv") is None
+    assert (await artifacts.list(f"{own}/sub/"))[0] == await artifacts.find(f"{own}/sub/one.csv")
+
+
+async def test_a_stream_is_of_the_listed_object_or_of_none(room: tuple[Artifacts, str]) -> None:
+    artifacts, own = room
+    await artifacts.put(f"{own}/moving", b"old")
+    (row,) = await artifacts.list(f"{own}/")
+    assert b"".join([chunk async for chunk in artifacts.stream(f"{own}/moving", row.etag)]) == b"old"
+    await artifacts.put(f"{own}/moving", b"new")
+    with pytest.raises(ObjectChanged):
+        [chunk async for chunk in artifacts.stream(f"{own}/moving", row.etag)]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +129,7 @@ async def test_odd_file_names_survive(room: tuple[Artifacts, str], name: str) ->
     artifacts, own = room
     await artifacts.put(f"{own}/odd/{name}", b"1")
     assert await artifacts.read(f"{own}/odd/{name}", 1) == b"1"
-    assert ObjectInfo(name, 1) in await artifacts.list(f"{own}/odd/")
+    assert ObjectInfo(name, 1, etag(b"1")) in await artifacts.list(f"{own}/odd/")
 
 
 @pytest.mark.parametrize("size", [0, 1, (8 << 20) + 7, (17 << 20) + 1])

@@ -17,6 +17,7 @@ from trainyard.systems.cluster.port import (
     DEPLOYMENT,
     HTTP_ROUTE,
     LEASE,
+    SECRET_METADATA,
     SERVICE,
     AlreadyExists,
     Cluster,
@@ -344,3 +345,15 @@ async def test_of_writers_with_the_same_version_one_wins(cluster: Cluster, name:
         return_exceptions=True,
     )
     assert sum(1 for r in results if isinstance(r, Conflict)) == 4
+
+
+async def test_a_secret_is_looked_at_without_its_content(cluster: Cluster, name: str) -> None:
+    ref = Ref(SECRET_METADATA, "default", name)
+    assert await cluster.get(ref, live=True) is None
+    meta = {"name": name, "namespace": "default", "labels": {"a": "b"}}
+    await cluster.create({"apiVersion": "v1", "kind": "Secret", "metadata": meta, "data": {"key": "cGFzc3dvcmQ="}})
+    found = await cluster.get(ref, live=True)
+    assert found is not None
+    assert set(found) == {"apiVersion", "kind", "metadata"}
+    assert found["metadata"]["labels"] == {"a": "b"}
+    assert "cGFzc3dvcmQ" not in str(found)

@@ -132,7 +132,7 @@ class JobBench:
 
     def go_away(self) -> None:
         for verb in ("list", "get", "create", "delete"):
-            self.cluster.fail(verb, JOB, Unavailable("no route"), times=100)  # type: ignore[arg-type] # a literal each
+            self.cluster.fail(verb, JOB, Unavailable("no route"), times=100)
 
 
 class KubeflowBench:
@@ -186,7 +186,7 @@ class KubeflowBench:
     def go_away(self) -> None:
         self.server.away = True
         for verb in ("list", "get", "create", "delete"):
-            self.cluster.fail(verb, JOB, Unavailable("no route"), times=100)  # type: ignore[arg-type] # a literal each
+            self.cluster.fail(verb, JOB, Unavailable("no route"), times=100)
 
 
 @pytest.fixture(params=[FakeBench, JobBench, KubeflowBench], ids=["fake", "job", "kubeflow"])

@@ -7,7 +7,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +16,8 @@ from aiohttp import web
 from tests.fakes.prometheus import ScriptedPrometheus, one, vector
 from tests.servers.running import free_port, prometheus
 from trainyard.systems.prometheus import client
-from trainyard.systems.prometheus.client import HttpPrometheus, read_answer
-from trainyard.systems.prometheus.port import Answer, Prometheus, Sample
+from trainyard.systems.prometheus.client import HttpPrometheus, read_answer, read_range
+from trainyard.systems.prometheus.port import Answer, Prometheus, RangeAnswer, Sample, Series
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SECRET = "body-that-nobody-may-see"
@@ -55,7 +55,7 @@ class Scripted:
 async def scripted() -> AsyncIterator[Scripted]:
     server = Scripted()
     app = web.Application()
-    app.router.add_post("/prefix/api/v1/query", server.handle)
+    app.router.add_post("/prefix/api/v1/{verb:query|query_range}", server.handle)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -110,6 +110,22 @@ async def test_nan_is_a_number_that_is_not_one(answering: Callable[..., Promethe
     answer = await answering(success("vector", [series("NaN")]), one(math.nan, AT)).query("up", AT)
     assert answer.samples is not None
     assert math.isnan(answer.samples[0].value)
+
+
+SECONDS = AT.timestamp()
+
+
+async def test_a_range_is_read(answering: Callable[..., Prometheus]) -> None:
+    body = success("matrix", [{"metric": {"pod": "a"}, "values": [[SECONDS + n, "3"] for n in (0, 5, 10)]}])
+    asked = answering(body, one(3.0, AT, {"pod": "a"}))
+    points = ((SECONDS, 3.0), (SECONDS + 5, 3.0), (SECONDS + 10, 3.0))
+    answer = await asked.query_range("up", AT, AT + timedelta(seconds=12), 5)
+    assert answer == RangeAnswer(series=(Series({"pod": "a"}, points),))
+
+
+async def test_an_empty_range_is_no_series(answering: Callable[..., Prometheus]) -> None:
+    answer = await answering(success("matrix", []), Answer(samples=())).query_range("up", AT, AT, 5)
+    assert answer == RangeAnswer(series=())
 
 
 # ---- the client: every row of the table of failures ----
@@ -169,6 +185,47 @@ async def test_what_is_no_number_is_unusable(
     assert says in answer.unusable
     assert (answer.samples, answer.failure, answer.warnings) == (None, "", ("partial",))
     assert SECRET not in repr(answer)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "wanted"),
+    [
+        (503, b"", RangeAnswer(failure="Prometheus answered 503")),
+        (302, b"", None),
+        (200, success("vector", []), RangeAnswer(failure=client.MALFORMED)),
+        (200, success("matrix", [{"metric": {}, "values": [[1, 2]]}]), RangeAnswer(failure=client.MALFORMED)),
+        (200, success("matrix", [{"metric": {}, "histograms": []}]), None),
+        (200, success("matrix", "x" * (1 << 20)), RangeAnswer(failure="Prometheus' answer is over 1 MiB")),
+        (
+            400,
+            json.dumps({"status": "error", "errorType": "bad_data", "error": SECRET}).encode(),
+            RangeAnswer(failure="Prometheus answered with an error (400, bad_data)"),
+        ),
+    ],
+)
+async def test_a_range_fails_as_an_instant_does(
+    scripted: Scripted, asked: HttpPrometheus, status: int, body: bytes, wanted: RangeAnswer | None
+) -> None:
+    scripted.says(status, body)
+    answer = await asked.query_range("up", AT, AT + timedelta(seconds=60), 15)
+    assert answer.series is None
+    assert SECRET not in repr(answer)
+    assert wanted in (None, answer)
+    assert answer.failure or answer.unusable
+    form = scripted.forms[0]
+    assert (form["start"], form["end"], form["step"]) == (f"{SECONDS:.3f}", f"{SECONDS + 60:.3f}", "15")
+
+
+async def test_a_range_of_nobody_who_listens() -> None:
+    nobody = HttpPrometheus(f"http://127.0.0.1:{free_port()}")
+    assert await nobody.query_range("up", AT, AT, 5) == RangeAnswer(failure="Prometheus cannot be reached")
+    await nobody.close()
+
+
+async def test_a_scripted_range_fails_with_its_first_failing_step() -> None:
+    fake = ScriptedPrometheus()
+    fake.on("up", lambda expression, at: one(1.0, at) if at == AT else Answer(failure="away"))
+    assert await fake.query_range("up", AT, AT + timedelta(seconds=5), 5) == RangeAnswer(failure="away")
 
 
 async def test_warnings_are_kept_and_bounded(scripted: Scripted, asked: HttpPrometheus) -> None:
@@ -269,6 +326,7 @@ def test_reading_is_total_over_broken_json() -> None:
     whole = success("vector", [series("1", a="b")], warnings=["w"])
     for cut in range(len(whole)):
         assert read_answer(200, whole[:cut]).failure
+        assert read_range(200, whole[:cut]).failure
     assert read_answer(200, whole).samples == (Sample({"a": "b"}, AT.timestamp(), 1.0),)
 
 
@@ -317,6 +375,12 @@ async def test_a_real_prometheus_answers_as_the_script_does(real: str) -> None:
         assert nan[0].time == AT.timestamp()
         assert (await asked.query("scalar(vector(3))", AT)).samples == (Sample({}, AT.timestamp(), 3.0),)
         assert (await asked.query("vector(1) / 0", AT)).samples == (Sample({}, AT.timestamp(), math.inf),)
+        now = datetime.fromtimestamp(int(answer.samples[0].time) + 1, UTC)
+        over = await asked.query_range('up{job="self"}', now - timedelta(seconds=3600), now, 1)
+        assert over.series
+        assert {value for _, value in over.series[0].points} == {1.0}
+        assert over.series[0].labels["job"] == "self"
+        assert "400, bad_data" in (await asked.query_range("up", now - timedelta(days=1), now, 1)).failure
         assert "a string" in (await asked.query('"x"')).unusable
         assert "range matrix" in (await asked.query("up[5m]")).unusable
         assert "400, bad_data" in (await asked.query("sum(")).failure

@@ -26,6 +26,7 @@ from trainyard.systems.cluster.port import (
     Ref,
     Unavailable,
 )
+from trainyard.systems.cluster.store import says
 
 Verb = Literal["get", "list", "create", "apply", "patch", "status", "delete"]
 Stored = dict[str, Any]
@@ -46,6 +47,7 @@ SERVER_METADATA = (
     "deletionTimestamp",
     "managedFields",
 )
+CLUSTER_WIDE = {port.GATEWAY_CLASS}
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 FOREGROUND = "foregroundDeletion"
 
@@ -89,17 +91,27 @@ class FakeCluster:
 
     async def get(self, ref: Ref, *, live: bool = False) -> Obj | None:
         """See the port; every read is live here."""
-        with self._faulty("get", ref.kind):
+        whole = ref._replace(kind=port.SECRET) if ref.kind == port.SECRET_METADATA else ref
+        with self._faulty("get", whole.kind):
             self.reads += 1
-            return self.look(ref)
+            found = self.look(whole)
+            if found is None or whole == ref:
+                return found
+            return {"apiVersion": ref.kind.api_version, "kind": ref.kind.kind, "metadata": found["metadata"]}
 
     async def list(
-        self, kind: Kind, namespace: str, labels: Mapping[str, str] | None = None, *, live: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+        *,
+        live: bool = False,
     ) -> tuple[Obj, ...]:
         """See the port; namespace "" lists all."""
         with self._faulty("list", kind):
             self.reads += 1
-            return self.all(kind, namespace, labels)
+            return tuple(obj for obj in self.all(kind, namespace, labels) if says(obj, {}, fields or {}))
 
     async def create(self, obj: Obj) -> Obj:
         """See the port."""
@@ -323,7 +335,7 @@ def ref_of(obj: Obj) -> Ref:
     """Return an object's address; Invalid where its kind is unknown or it has no name."""
     meta = obj.get("metadata", {})
     kind = port.KINDS.get((obj.get("apiVersion", ""), obj.get("kind", "")))
-    if kind is None or not meta.get("name") or not meta.get("namespace"):
+    if kind is None or not meta.get("name") or not (meta.get("namespace") or kind in CLUSTER_WIDE):
         raise Invalid(f"no kind, name or namespace: {obj.get('apiVersion')} {obj.get('kind')} {meta}")
     return Ref(kind, meta["namespace"], meta["name"])
 

@@ -202,7 +202,7 @@ class FakeKubeflow:
         if run_id in self.runs:
             told = f"Duplicate entry '{run_id}' for key 'PRIMARY'"
             return 500, {"code": 13, "message": "Failed to create a run", "details": [{"message": told}]}
-        self.runs[run_id] = {"run_id": run_id, "state": "PENDING", **body}
+        self.runs[run_id] = {"run_id": run_id, "state": "PENDING", "created_at": self._stamp(), **body}
         return 200, self.runs[run_id]
 
     def _new_workflow(self, run_id: str) -> None:
@@ -225,9 +225,13 @@ class FakeKubeflow:
     def _terminate(self, run_id: str) -> tuple[int, Obj]:
         if run_id not in self.runs:
             return 404, {"code": 5, "message": "not found"}
+        if self.runs[run_id]["state"] not in ("PENDING", "RUNNING"):
+            return 400, {"code": 3, "message": "Row not found"}
         self.runs[run_id]["state"] = "CANCELING"
         for workflow in self.workflows(run_id):
             self.cluster.edit(ref(workflow), {"spec": {"activeDeadlineSeconds": 0}})
+        if not self.workflows(run_id):
+            return 500, {"code": 13, "message": "error terminating its workflow: not found"}
         return 200, {}
 
     def _upload(self, name: str, pipeline: str, package: str) -> tuple[int, Obj]:

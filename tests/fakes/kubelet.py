@@ -10,15 +10,21 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.fakes.artifacts import FakeArtifacts
+from tests.fakes.artifacts import FakeArtifacts, etag
 from tests.fakes.cluster import FakeCluster
 from trainyard import naming
-from trainyard.systems.artifacts.port import Manifest, ManifestFile
+from trainyard.systems.artifacts.datasets import Listing
+from trainyard.systems.artifacts.port import Manifest, ManifestFile, ObjectInfo
 from trainyard.systems.cluster.port import JOB, POD, Ref
 from trainyard.systems.engine.job_workers import ANNOTATION_INDEX
 
 IMAGE = "sha256:" + "a" * 64
-DATASET = {"name": "train", "uri": "s3://data/churn/", "digest": "sha256:" + "d" * 64}
+ROWS = b"1,2\n"  # the data that the fake training reads, as s3://data/churn/rows.csv
+DATASET = {
+    "name": "train",
+    "uri": "s3://data/churn/",
+    "digest": Listing("s3://data/churn/", (ObjectInfo("rows.csv", len(ROWS), etag(ROWS)),)).digest,
+}
 FILES = (ManifestFile("model/saved_model.pb", 12, "b" * 64),)
 MANIFEST = Manifest("SavedModel", FILES, {"auc": "0.91"}, {"datasets": [DATASET]})
 Status = dict[str, Any]

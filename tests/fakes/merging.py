@@ -17,8 +17,8 @@ def copied(value: Json) -> Json:
 
 
 def _copied(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _copied(inner) for key, inner in value.items()}
+    if isinstance(value, dict):  # most of what is in there is text: it is not asked about one by one
+        return {key: inner if type(inner) is str else _copied(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_copied(inner) for inner in value]
     return value

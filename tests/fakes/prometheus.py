@@ -6,15 +6,15 @@
     prometheus.on(lambda expression: "histogram" in expression, Answer(failure="Prometheus timed out"))
     prometheus.on("canary", lambda expression, at: one(0.1 if at > later else 0.0, at))
 
-The rule added last is asked first. What no rule matches is an empty vector.
+The rule added last is asked first. What no rule matches is an empty vector. A range asks the same rules at each step.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from trainyard.systems.prometheus.port import Answer, Sample
+from trainyard.systems.prometheus.port import Answer, RangeAnswer, Sample, Series
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -61,7 +61,7 @@ class Rule:
 
 @dataclass
 class ScriptedPrometheus:
-    """The port's one verb over rules. `now` dates the queries without a time. `queries` keeps what was asked."""
+    """The port's two verbs over rules. `now` dates the queries without a time. `queries` keeps what was asked."""
 
     now: Callable[[], datetime] = lambda: EPOCH
     queries: list[str] = field(default_factory=list)
@@ -74,7 +74,23 @@ class ScriptedPrometheus:
     async def query(self, expression: str, at: datetime | None = None) -> Answer:
         """Return what the newest matching rule says."""
         self.queries.append(expression)
-        moment = at or self.now()
+        return self._say(expression, at or self.now())
+
+    async def query_range(self, expression: str, start: datetime, end: datetime, step_seconds: int) -> RangeAnswer:
+        """Ask the newest matching rule at every step; the first failure or unusable answer is the whole answer."""
+        self.queries.append(expression)
+        found: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
+        at = start
+        while at <= end:
+            answer = self._say(expression, at)
+            if answer.samples is None:
+                return RangeAnswer(None, answer.unusable, answer.failure, answer.warnings)
+            for sample in answer.samples:
+                found.setdefault(tuple(sorted(sample.labels.items())), []).append((at.timestamp(), sample.value))
+            at += timedelta(seconds=step_seconds)
+        return RangeAnswer(series=tuple(Series(dict(labels), tuple(points)) for labels, points in found.items()))
+
+    def _say(self, expression: str, moment: datetime) -> Answer:
         for rule in self.rules:
             if rule.matches(expression):
                 said = rule.say(expression, moment)

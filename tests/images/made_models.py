@@ -9,7 +9,7 @@ import tensorflow as tf
 class Plain(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
     """Sums each row; fails where a value is above 100, gives no number where one is below 0."""
 
-    @tf.function(input_signature=[tf.TensorSpec((None, 3), tf.float32, name="x")])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec((None, 3), tf.float32, name="x")])  # type: ignore[untyped-decorator]  # as above
     def serve(self, x: Any) -> dict[str, Any]:
         check = tf.debugging.Assert(tf.reduce_all(x <= 100), ["a value above 100"])
         with tf.control_dependencies([check]):
@@ -19,7 +19,7 @@ class Plain(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
 class Typed(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
     """Gives its inputs back, of several types."""
 
-    @tf.function(  # type: ignore[untyped-decorator]
+    @tf.function(  # type: ignore[untyped-decorator]  # as above
         input_signature=[
             tf.TensorSpec((None,), tf.int64, name="whole"),
             tf.TensorSpec((None,), tf.string, name="word"),
@@ -36,7 +36,7 @@ class Typed(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
 class Wary(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
     """Fails for anything that is not above zero."""
 
-    @tf.function(input_signature=[tf.TensorSpec((None, 1), tf.float32, name="x")])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec((None, 1), tf.float32, name="x")])  # type: ignore[untyped-decorator]  # as above
     def serve(self, x: Any) -> dict[str, Any]:
         check = tf.debugging.Assert(tf.reduce_all(x > 0), ["not above zero"])
         with tf.control_dependencies([check]):
@@ -46,7 +46,7 @@ class Wary(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
 class Complex(tf.Module):  # type: ignore[misc]  # TensorFlow ships no types
     """Takes a type that the protocol has no name for."""
 
-    @tf.function(input_signature=[tf.TensorSpec((None,), tf.complex64, name="z")])  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.complex64, name="z")])  # type: ignore[untyped-decorator]  # as above
     def serve(self, z: Any) -> dict[str, Any]:
         return {"z": z}
 

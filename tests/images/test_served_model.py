@@ -62,6 +62,15 @@ def test_failures_are_answered_and_counted_with_their_own_code(
     assert metric(plain, name) == before + 1
 
 
+def test_what_is_predicted_is_counted_and_a_failure_is_not(plain: int) -> None:
+    name = 'trainyard_server_prediction_count{output="total"}'
+    predict(plain, {"instances": [ROW]})
+    before = metric(plain, name)
+    assert predict(plain, {"instances": [ROW, ROW, ROW]}).status == 200
+    assert predict(plain, {"instances": [[1, 2, 101]]}).status == 500
+    assert metric(plain, name) == before + 3
+
+
 def test_unknown_paths(plain: int) -> None:
     before = metric(plain, 'trainyard_server_requests_total{code="404"}')
     assert predict(plain, {"instances": [ROW]}, model="other").status == 404

@@ -46,6 +46,7 @@ def test_models_are_labelled_from_pod_labels_only(tmp_path: Path):
     assert set(jobs) == {"trainyard-models", "trainyard-operator", "envoy", "kubelet"}
     models = jobs["trainyard-models"]
     assert models["honor_labels"] is False
+    assert jobs["trainyard-operator"]["honor_labels"] is True
     targets = {rule.get("target_label") for rule in models["relabel_configs"]} - {None}
     assert targets == {"namespace", "pod", "rollout", "revision", "version", "model"}
 

@@ -1,7 +1,8 @@
 """One API server for all rig tests that do not break it; those start their own."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 from kubernetes import client, config
@@ -41,3 +42,10 @@ def crds(kubectl: Callable[..., str]) -> None:
 def api(rig: ApiServerRig, crds: None) -> Api:
     """Return writes to the rig with our CRDs."""
     return Api(client.CustomObjectsApi(config.new_client_from_config(str(rig.kubeconfig))))  # type: ignore[no-untyped-call] # no types there
+
+
+@pytest.fixture
+async def stack() -> AsyncIterator[AsyncExitStack]:
+    """Where processes are set up; they end with the test."""
+    async with AsyncExitStack() as made:
+        yield made

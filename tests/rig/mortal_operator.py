@@ -4,25 +4,74 @@ Everything is imported once, and each life is a fork of that. A life differs fro
 which is shorter than the settings allow, and in its rooms: no store is there to judge ModelVersions by.
 Lines on stdin ask, lines on stdout answer: `start` (its process id); `kill` (its exit status, -9 by the signal);
 `ended` (its exit status, or `running`). The end of stdin ends the last life.
+
+MORTAL_LEASE_SECONDS: another length of the Lease. MORTAL_CLOCK: a file with the seconds by which its clock is ahead.
+MORTAL_SILENCE_SECONDS: after these a silent watch counts as dead. MORTAL_POD: a folder with a service account's
+`token` and `ca.crt`, which it then logs in with. MORTAL_CONTESTED_SECONDS: how long an edit of a route that was put
+back counts. MORTAL_ROOMS: `training` for TrainingPipelines, TrainingRuns and ModelVersions instead.
 """
 
 import os
 import signal
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import kopf
+from kubernetes.aio.config import incluster_config
 
+from trainyard import handlers
 from trainyard.__main__ import main
-from trainyard.handlers import register
+from trainyard.rollout import moves, progress
 from trainyard.rollout.room import RolloutRoom
 from trainyard.settings import Settings, read_settings
+from trainyard.systems.cluster import transport
 
 LEASE_SECONDS = 2
 
 
 def settings() -> Settings:
-    return replace(read_settings(), lease_seconds=LEASE_SECONDS)
+    return replace(read_settings(), lease_seconds=int(os.environ.get("MORTAL_LEASE_SECONDS", LEASE_SECONDS)))
+
+
+def set_clock(file: Path) -> None:
+    def now() -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=float(file.read_text()))  # noqa: TID251 - plays the clock
+
+    handlers.now = now
+
+
+def live_in_pod(folder: Path) -> None:
+    """Log in as a pod does, by files that may change."""
+    token, authority = str(folder / "token"), str(folder / "ca.crt")
+    incluster_config.SERVICE_TOKEN_FILENAME, incluster_config.SERVICE_CERT_FILENAME = token, authority
+    server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+
+    def login(**_: Any) -> kopf.ConnectionInfo:
+        return kopf.ConnectionInfo(server=server, ca_path=authority, token=Path(token).read_text())
+
+    kopf.login_with_service_account = login
+
+
+def prepare(environment: dict[str, str]) -> None:
+    """Play what the environment asks for."""
+    if clock := environment.get("MORTAL_CLOCK"):
+        set_clock(Path(clock))
+    if silence := environment.get("MORTAL_SILENCE_SECONDS"):
+        transport.SILENCE_SECONDS = float(silence)
+    if contested := environment.get("MORTAL_CONTESTED_SECONDS"):
+        progress.CONTESTED_SECONDS = moves.CONTESTED_AGAIN_SECONDS = float(contested)
+    if pod := environment.get("MORTAL_POD"):
+        live_in_pod(Path(pod))
+
+
+def rooms() -> handlers.Rooms:
+    """Return the rooms of this life."""
+    if os.environ.get("MORTAL_ROOMS") == "training":
+        return [room for room in handlers.all_rooms() if not isinstance(room, RolloutRoom)]
+    return (RolloutRoom(),)
 
 
 def live() -> None:
@@ -30,7 +79,7 @@ def live() -> None:
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     registry = kopf.OperatorRegistry()
-    register(registry, lambda: (RolloutRoom(),), settings)
+    handlers.register(registry, rooms, settings)
     os._exit(main(registry))
 
 
@@ -62,6 +111,7 @@ class Lives:
 
 def serve() -> None:
     """Answer until stdin ends."""
+    prepare(dict(os.environ))
     lives = Lives()
     verbs = {"start": lives.start, "kill": lives.kill, "ended": lives.ended}
     for line in sys.stdin:

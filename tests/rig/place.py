@@ -163,7 +163,7 @@ class Place:
         """Version -> weight in the route."""
         stored = await self.cluster.list(CONTROLLER_REVISION, self.namespace)
         names = {s["metadata"]["name"]: s["data"]["version"] for s in stored}
-        backends = (await self.route())["spec"]["rules"][0]["backendRefs"]
+        backends = (await self.route())["spec"]["rules"][-1]["backendRefs"]
         return {names[b["name"]]: b["weight"] for b in backends}
 
     def writes(self) -> list[str]:

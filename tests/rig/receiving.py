@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from minio import Minio, S3Error
+from minio.notificationconfig import NotificationConfig, PrefixFilterRule, QueueConfig
 
 from local import builds
 from local.rig import ApiServerRig
@@ -175,3 +177,31 @@ class Room:
         """Return the runs once there are so many."""
         until(lambda: len(self.runs()) >= count)
         return self.runs()
+
+
+def takes(client: Minio, wanted: NotificationConfig) -> bool:
+    """Whether MinIO takes it: it serves buckets a moment before it knows the targets of its own environment."""
+    try:
+        client.set_bucket_notification("trainyard", wanted)
+    except S3Error as error:
+        if "ARN does not exist" not in str(error):
+            raise
+        return False
+    return True
+
+
+def notification() -> NotificationConfig:
+    """Return the example's notification as this client of S3 says it."""
+    told = json.loads((EXAMPLES / "bucket-notification.json").read_text())["QueueConfigurations"]
+    rules = {r["Name"]: r["Value"] for c in told for r in c["Filter"]["Key"]["FilterRules"]}
+    return NotificationConfig(
+        queue_config_list=[
+            QueueConfig(
+                queue=c["QueueArn"],
+                events=c["Events"],
+                config_id=c["Id"],
+                prefix_filter_rule=PrefixFilterRule(rules["prefix"]),
+            )
+            for c in told
+        ]
+    )

@@ -21,14 +21,25 @@ from typing import Any, cast
 import pytest
 import yaml
 from minio import Minio
-from minio.notificationconfig import NotificationConfig, PrefixFilterRule, QueueConfig
 
 from local.rig import ApiServerRig
 from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.metadata import FakeMetadata
 from tests.rig.issuing import Issuer
 from tests.rig.place import connect
-from tests.rig.receiving import EXAMPLES, SECRETS, USER, Receiver, Reply, Room, example, grant, until
+from tests.rig.receiving import (
+    EXAMPLES,
+    SECRETS,
+    USER,
+    Receiver,
+    Reply,
+    Room,
+    example,
+    grant,
+    notification,
+    takes,
+    until,
+)
 from tests.servers.running import minio
 from trainyard.reconciling.cycle import Cycle
 from trainyard.systems.bundle import Config, Systems
@@ -226,7 +237,7 @@ def test_new_data_in_minio(receiver: Receiver, room: Room, tmp_path: Path) -> No
     with minio(settings) as store:
         client = Minio(store.url.removeprefix("http://"), store.user, store.password, secure=False)
         client.make_bucket("trainyard")
-        client.set_bucket_notification("trainyard", _notification())
+        until(lambda: takes(client, notification()))
         for key in ("data/other/rows.csv", "data/breast-cancer/rows 1.csv", "data/breast-cancer/rows 1.csv"):
             client.put_object("trainyard", key, io.BytesIO(b"rows"), 4)
         until(lambda: f"{room.name}/screening/new-data 401" in receiver.log.read_text())
@@ -242,23 +253,6 @@ def test_new_data_in_minio(receiver: Receiver, room: Room, tmp_path: Path) -> No
         trigger = run["spec"]["trigger"]
         assert (trigger["eventSource"], "#" in trigger["eventId"]) == ("s3://trainyard", True)
         datetime.fromisoformat(trigger["eventTime"])
-
-
-def _notification() -> NotificationConfig:
-    """Return the example's notification as this client of S3 says it."""
-    told = json.loads((EXAMPLES / "bucket-notification.json").read_text())["QueueConfigurations"]
-    rules = {r["Name"]: r["Value"] for c in told for r in c["Filter"]["Key"]["FilterRules"]}
-    return NotificationConfig(
-        queue_config_list=[
-            QueueConfig(
-                queue=c["QueueArn"],
-                events=c["Events"],
-                config_id=c["Id"],
-                prefix_filter_rule=PrefixFilterRule(rules["prefix"]),
-            )
-            for c in told
-        ]
-    )
 
 
 @pytest.fixture

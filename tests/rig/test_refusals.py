@@ -125,6 +125,9 @@ VERSION: list[Row] = [
     ("spec.artifact.uri", "https://example.com/", "should match"),
     ("spec.artifact.digest", "md5:0", "should match"),
     ("spec.artifact.format", "Pickle", "Unsupported value"),
+    ("spec.aliases", ["a", "a"], "Duplicate value"),
+    ("spec.aliases", ["1st"], "should match"),
+    ("spec.aliases", [f"a{i}" for i in range(17)], "at most 16 items"),
     ("spec.createdAt", "yesterday", "must be of type date-time"),
     ("spec.createdAt", None, "Required value"),
     ("spec.metrics", {f"m{i}": "1" for i in range(101)}, "at most 100"),
@@ -134,8 +137,8 @@ VERSION: list[Row] = [
 
 ROLLOUT: list[Row] = [
     ("metadata.name", "a" * 48, "at most 47 characters"),
-    ("spec.version", {}, "set exactly one of: name, latest"),
-    ("spec.version.latest", {}, "set exactly one of: name, latest", "spec.version"),
+    ("spec.version", {}, "set exactly one of: name, alias, latest"),
+    ("spec.version.latest", {}, "set exactly one of: name, alias, latest", "spec.version"),
     ("spec.version.name", "../churn", "should match"),
     ("spec.target", {}, "set exactly one of: kubernetes"),
     ("spec.target.vertexAI", {}, "unknown field"),
@@ -172,11 +175,23 @@ ROLLOUT: list[Row] = [
     (f"{METRIC}.0.builtin", "Vibes", "Unsupported value"),
     (f"{METRIC}.0", {"name": "errors", "builtin": "ErrorRate"}, "at least one limit"),
     (f"{METRIC}.0.max", "1e-3", "should match"),
-    (f"{METRIC}.0.max", "1.5", "share between 0 and 1", f"{METRIC}[0]"),
+    (f"{METRIC}.0.max", "1.5", "shares between 0 and 1", f"{METRIC}[0]"),
     (f"{METRIC}.0.min", "0.5", "min is greater than max", f"{METRIC}[0]"),
     (f"{METRIC}.2.query", HUGE, "more than 4096"),
+    (f"{METRIC}.4.slowerThanSeconds", None, "SlowShare needs it", f"{METRIC}[4]"),
+    (f"{METRIC}.0.slowerThanSeconds", "0.1", "belongs to SlowShare", f"{METRIC}[0]"),
+    (f"{METRIC}.4.margin", None, "needs a margin", f"{METRIC}[4]"),
+    (f"{METRIC}.4.margin", "-1", "0 or more", f"{METRIC}[4]"),
+    (f"{METRIC}.4.max", "0.1", "neither limits nor failureLimit", f"{METRIC}[4]"),
+    (f"{METRIC}.4.sequential.alpha", "0.5", "should match"),
+    (f"{METRIC}.1.labelDelaySeconds", 5, "is for a query or a ratio", f"{METRIC}[1]"),
+    (f"{METRIC}.3.minLabels", 5, "minLabels is for a ratio", f"{METRIC}[3]"),
+    (f"{METRIC}.5.ratio.total", None, "Required value"),
+    (f"{METRIC}.5.ratio.better", "Sideways", "Unsupported value"),
+    ("spec.analysis.source", "Nginx", "Unsupported value"),
     ("spec.analysis.intervalSeconds", 0, "greater than or equal to 1"),
     ("spec.analysis.maxHoldSeconds", 5, "shorter than intervalSeconds", "spec.analysis"),
+    ("spec.analysis.maxHoldSeconds", 3614, "labelDelaySeconds and one interval must fit", "spec"),
     ("spec.analysis.onNoData", "Promote", "Unsupported value"),
     ("spec.analysis.prometheus", "http://10.0.0.1", "unknown field"),
     ("spec.action.kind", "Yolo", "Unsupported value"),
@@ -233,10 +248,15 @@ def test_a_run_cannot_be_edited(edit: dict[str, Any], field: str, api: Api) -> N
 
 def test_a_run_can_be_cancelled_once_and_for_good(api: Api) -> None:
     run = full("TrainingRun")[0]
-    api.create(changed(run, "spec.cancel", None))
+    api.create(changed(changed(run, "spec.cancel", None), "spec.cancelledBy", None))
     try:
-        cancelled = api.patch(run, {"spec": {"cancel": True}}, dry=False)
+        with pytest.raises(Refused, match="cancelledBy is set together with cancel"):
+            api.patch(run, {"spec": {"cancelledBy": "joe"}})
+        cancelled = api.patch(run, {"spec": {"cancel": True, "cancelledBy": "joe"}}, dry=False)
         assert cancelled["spec"]["cancel"] is True
+        for other in ("jane", None):
+            with pytest.raises(Refused, match="cancelledBy is set together with cancel, and stays"):
+                api.patch(run, {"spec": {"cancelledBy": other}})
         for back in (False, None):
             with pytest.raises(Refused, match="cancel cannot be taken back"):
                 api.patch(run, {"spec": {"cancel": back}})
@@ -258,6 +278,11 @@ def test_a_model_version_cannot_be_edited(edit: dict[str, Any], api: Api) -> Non
         with pytest.raises(Refused, match="a ModelVersion is immutable"):
             api.patch(version, {"spec": edit})
         api.patch(version, {"metadata": {"annotations": {"note": "fine"}}})
+        for aliases in (["best"], [], None):
+            called = api.patch(version, {"spec": {"aliases": aliases}}, dry=False)
+            assert called["spec"].get("aliases") == aliases
+        with pytest.raises(Refused, match="a ModelVersion is immutable but for its aliases"):
+            api.patch(version, {"spec": {"aliases": ["best"], **edit}})
     finally:
         api.delete(version)
 

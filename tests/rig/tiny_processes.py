@@ -26,6 +26,8 @@ PATIENCE_SECONDS = 60.0
 class Process:
     """One process of the tiny operator, acting as its own user."""
 
+    module = "tests.rig.tiny_operator"
+
     def __init__(
         self, rig: ApiServerRig, name: str, folder: Path, group: str = "system:masters", **settings: str
     ) -> None:
@@ -60,7 +62,7 @@ class Process:
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            command = [sys.executable, "-m", "tests.rig.tiny_operator"]
+            command = [sys.executable, "-m", self.module]
             self._process = subprocess.Popen(command, cwd=ROOT, env=self._environment, stdout=log, stderr=log)
 
     def send(self, number: signal.Signals) -> None:

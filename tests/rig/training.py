@@ -40,7 +40,7 @@ class Published(FakeArtifacts):
     """A store in which every attempt has published the same manifest, or none has."""
 
     def __init__(self, manifest: Manifest | None) -> None:
-        super().__init__()
+        super().__init__({f"s3://data/{name}/rows.csv": kubelet.ROWS for name in "ab"})
         self.manifest = manifest
 
     async def read(self, uri: str, limit: int) -> bytes | None:
@@ -82,7 +82,7 @@ async def _operate(kubeconfig: str, namespace: str, kill_at: int | None, manifes
     await config.load_kube_config(kubeconfig, client_configuration=configuration)  # type: ignore[no-untyped-call] # no types there
     cluster = Dying(Transport(ApiClient(configuration)), kill_at)
     artifacts, metadata = Published(manifest), FakeMetadata()
-    settings = Config("localhost/operator:1", {}, "models", "http://minio:9000")
+    settings = Config("localhost/operator:1", {}, "models", "http://minio:9000", data_locations=("s3://data/",))
     engines = {"job": JobEngine(cluster, artifacts, settings)}
     systems = Systems(cluster, engines, artifacts, cast("Any", None), metadata, settings)
 

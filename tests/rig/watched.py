@@ -38,18 +38,27 @@ from trainyard.systems.cluster.transport import Transport
 
 WATCHED = (ROLLOUT, HTTP_ROUTE, DEPLOYMENT, SERVICE, CONTROLLER_REVISION, LEASE)
 MADE_ONCE = (HTTP_ROUTE, DEPLOYMENT, SERVICE, CONTROLLER_REVISION)
-REVISIONS = re.compile(r'rollout="([^"]+)",revision=~"([^"]+)"')
+REVISIONS = re.compile(r'rollout=~"([^"]+)",revision=~"([^"]+)"')
 LEASE_NAME = "trainyard-operator"
 
 
 class Mortal:
     """The operator's process, to be killed and started; see `mortal_operator`."""
 
-    def __init__(self, rig: ApiServerRig, namespace: str, prometheus_url: str, log: Path) -> None:
+    def __init__(
+        self,
+        rig: ApiServerRig,
+        namespace: str,
+        prometheus_url: str,
+        log: Path,
+        kubeconfig: Path | None = None,
+        **more: str,
+    ) -> None:
+        """`more`: settings, and what `mortal_operator` reads besides."""
         self._log = log
         self._environment = {
             **os.environ,
-            "KUBECONFIG": str(rig.kubeconfig_for("operator-mortal", ("system:masters",))),
+            "KUBECONFIG": str(kubeconfig or rig.kubeconfig_for("operator-mortal", ("system:masters",))),
             "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT}",
             "TRAINYARD_NAMESPACES": namespace,
             "TRAINYARD_POD_NAMESPACE": namespace,
@@ -62,7 +71,9 @@ class Mortal:
             "TRAINYARD_STORE_BUCKET": "none",
             "TRAINYARD_PROMETHEUS_URL": prometheus_url,
             "TRAINYARD_SCRAPE_INTERVAL_SECONDS": "1",
+            **more,
         }
+        self.probes = int(self._environment["TRAINYARD_PROBE_PORT"])
 
     async def __aenter__(self) -> Self:
         command = (sys.executable, "-m", "tests.rig.mortal_operator")
@@ -83,18 +94,23 @@ class Mortal:
         assert answer.isdigit(), self.last_words()
         self._life = int(answer)
 
-    def strike(self) -> None:
-        """Kill it without waiting for its end: `kill` does. Harmless where it has ended."""
+    def strike(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Kill it without waiting for its end: `kill` does. Harmless where it has ended. Or send it another signal."""
         with suppress(ProcessLookupError):
-            os.kill(self._life, signal.SIGKILL)
+            os.kill(self._life, number)
 
     async def kill(self) -> int:
         """The exit status: -9, or its own where it had ended by itself."""
         return int(await self._ask("kill"))
 
+    async def ended(self) -> int | None:
+        """The exit status, None while it runs."""
+        told = await self._ask("ended")
+        return None if told == "running" else int(told)
+
     async def revive(self) -> None:
         """Start it again if it ended by itself: on a busy machine it may lose so short a Lease."""
-        if await self._ask("ended") != "running":
+        if await self.ended() is not None:
             await self.start()
 
     def last_words(self) -> str:
@@ -120,6 +136,8 @@ class World:
         self.routes: dict[str, list[dict[str, int]]] = {}
         self.statuses: dict[str, list[Obj]] = {}
         self.made: list[tuple[str, str]] = []
+        self.serves: dict[str, str] = {}  # Deployment -> version
+        self._gateway_answers = True
         self.on_write: Callable[[], None] = do_nothing  # called with each write of the operator
         self._stirred = asyncio.Event()
         self._mirror = Mirror(transport, dict.fromkeys(WATCHED, ""), (namespace,), self._changed)
@@ -161,7 +179,7 @@ class World:
 
     def weights(self, rollout: str, version: str) -> list[int]:
         """The weights that a version had in the route, in order, from its first to its last."""
-        (backend,) = [str(d["metadata"]["name"]) for d in self._all(DEPLOYMENT) if _serves(d, rollout, version)]
+        (backend,) = [d for d, v in self.serves.items() if v == version and d.startswith(f"{rollout}-")]
         told = [shares[backend] for shares in self.routes.get(rollout, ()) if backend in shares]
         return [weight for weight, _ in groupby(told)]
 
@@ -172,12 +190,19 @@ class World:
 
     # ---- everybody else ----
 
+    def let_gateway_answer(self, answers: bool) -> None:
+        """Whether the Gateway tells what it takes."""
+        self._gateway_answers = answers
+        self._stirred.set()
+
     def _changed(self, kind: Kind, before: Obj | None, now: Obj | None) -> None:
         if now is None or kind == LEASE:
             return
         name = str(now["metadata"]["name"])
         if before is None and kind in MADE_ONCE:
             self.made.append((kind.kind, name))
+        if kind == DEPLOYMENT:
+            self.serves[name] = str(_labels(now).get(naming.LABEL_VERSION))
         if kind == ROLLOUT:
             self.statuses.setdefault(name, []).append(now.get("status") or {})
         if kind == HTTP_ROUTE:
@@ -191,19 +216,21 @@ class World:
         while True:
             await self._stirred.wait()
             self._stirred.clear()
-            statuses = [(ref, s) for kind in (DEPLOYMENT, HTTP_ROUTE) for ref, s in self._answers(kind)]
+            kinds = (DEPLOYMENT, HTTP_ROUTE) if self._gateway_answers else (DEPLOYMENT,)
+            statuses = [(ref, s) for kind in kinds for ref, s in self._answers(kind)]
             for ref, status in statuses:
                 with suppress(ClusterError):  # it changed or went meanwhile, which stirs again
                     await self.cluster.patch(ref, {"status": status}, status=True)
 
     def _answers(self, kind: Kind) -> Iterator[tuple[Ref, dict[str, Any]]]:
-        for obj in self._all(kind):
+        for obj in self.all(kind):
             status = _deployed(obj) if kind == DEPLOYMENT else _taken(obj)
             told = obj.get("status") or {}
             if {k: told.get(k) for k in status} != status:
                 yield Ref(kind, self.namespace, str(obj["metadata"]["name"])), status
 
-    def _all(self, kind: Kind) -> list[Obj]:
+    def all(self, kind: Kind) -> list[Obj]:
+        """The objects of a watched kind as they are."""
         store = self._mirror.store(kind, self.namespace)
         return list(store.list(self.namespace, {})) if store else []
 
@@ -213,13 +240,15 @@ class World:
         expression, at = str(form["query"]), float(str(form["time"]))
         found = REVISIONS.search(expression)
         assert found, expression
-        names = [naming.revision_object(found[1], revision) for revision in found[2].split("|")]
+        asked = [(rollout, revision) for rollout in found[1].split("|") for revision in found[2].split("|")]
+        named = [(naming.revision_object(*pair), *pair) for pair in asked]
         result = [
             {
-                "metric": {"revision": name.rpartition("-")[2]},
-                "value": [at, str(self._value(expression, found[1], name))],
+                "metric": {"namespace": self.namespace, "rollout": rollout, "revision": revision},
+                "value": [at, str(self._value(expression, rollout, name))],
             }
-            for name in names
+            for name, rollout, revision in named
+            if name in self.serves
         ]
         return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
 
@@ -228,13 +257,7 @@ class World:
             return 0.05
         if "increase(" in expression:
             return 10.0 * (self.routes.get(rollout) or [{}])[-1].get(name, 0)
-        serving = {str(d["metadata"]["name"]): _labels(d).get(naming.LABEL_VERSION) for d in self._all(DEPLOYMENT)}
-        return 0.5 if serving.get(name) in self.failing else 0.0
-
-
-def _serves(deployment: Obj, rollout: str, version: str) -> bool:
-    wanted = {naming.LABEL_ROLLOUT: rollout, naming.LABEL_VERSION: version}
-    return wanted.items() <= _labels(deployment).items()
+        return 0.5 if self.serves.get(name) in self.failing else 0.0
 
 
 def _labels(obj: Obj) -> Mapping[str, str]:

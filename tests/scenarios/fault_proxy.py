@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -19,6 +20,10 @@ from types import TracebackType
 from typing import Self
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host"}
+
+
+def do_nothing() -> None:
+    """What a broken request brings besides, where nothing is asked for."""
 
 
 class Fault(Enum):
@@ -33,13 +38,14 @@ class Fault(Enum):
 
 @dataclass
 class Rule:
-    """Breaks the next `times` requests of this method whose path matches."""
+    """Breaks the next `times` requests of this method whose path matches; `strike` is called at that moment."""
 
     fault: Fault
     method: str
     path: re.Pattern[str]
     times: int
     seconds: float
+    strike: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -86,10 +92,22 @@ class FaultProxy:
         self._server.server_close()
         self._thread.join()
 
-    def fail(self, fault: Fault, method: str, path: str, *, times: int = 1, seconds: float = 0.0) -> None:
-        """Break the next `times` requests whose path (with query) `path`, a regular expression, is found in."""
+    def fail(
+        self,
+        fault: Fault,
+        method: str,
+        path: str,
+        *,
+        times: int = 1,
+        seconds: float = 0.0,
+        strike: Callable[[], None] = do_nothing,
+    ) -> None:
+        """Break the next `times` requests whose path (with query) `path`, a regular expression, is found in.
+
+        strike: called before the server sees a request that is cut BEFORE, or after it did the work.
+        """
         with self._lock:
-            self._rules.append(Rule(fault, method, re.compile(path), times, seconds))
+            self._rules.append(Rule(fault, method, re.compile(path), times, seconds, strike))
 
     def heal(self) -> None:
         """Forget every rule."""
@@ -114,16 +132,18 @@ class _Handler(BaseHTTPRequestHandler):
         rule = self.owner.rule_for(self.command, self.path)
         fault = rule.fault if rule else None
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        if fault in (Fault.CUT_BEFORE, Fault.ERROR_BEFORE):
+        if rule and fault in (Fault.CUT_BEFORE, Fault.ERROR_BEFORE):
+            rule.strike()
             self._note(None, fault)
-            self._break(fault)
+            self._break(rule.fault)
             return
         if rule and fault is Fault.DELAY:
             time.sleep(rule.seconds)
         status, headers, answer = self._ask(body)
         self._note(status, fault)
-        if fault in (Fault.CUT_AFTER, Fault.ERROR_AFTER):
-            self._break(fault)
+        if rule and fault in (Fault.CUT_AFTER, Fault.ERROR_AFTER):
+            rule.strike()
+            self._break(rule.fault)
         else:
             self._answer(status, headers, answer)
 

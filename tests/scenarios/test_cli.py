@@ -13,8 +13,8 @@ import pytest
 
 from tests.scenarios.cluster import Cluster, wait_until
 from tests.scenarios.kubeflow import two_steps
-from tests.scenarios.test_rollout import ended, rollout, status, train
-from tests.scenarios.test_rollout import pipeline as sums
+from tests.scenarios.serving import ended, rollout, status, train
+from tests.scenarios.serving import pipeline as sums
 from tests.scenarios.test_training import TRAIN, pipeline
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]

@@ -59,8 +59,7 @@ def test_the_demo_is_on_record(told: dict[str, Any], cluster_env: dict[str, str]
     login = '--protocol=tcp -h127.0.0.1 -u"$MYSQL_USER" -p"$MYSQL_PASSWORD" -N "$MYSQL_DATABASE"'
 
     def count(table: str, also: str = "") -> int:
-        # S608: both names are the test's own
-        query = f"SELECT COUNT(*) FROM {table} WHERE namespace='{name}' {also}"  # noqa: S608
+        query = f"SELECT COUNT(*) FROM {table} WHERE namespace='{name}' {also}"  # noqa: S608 - both names are the test's own
         text = system.kubectl("exec", "trainyard-mysql-0", "--", "sh", "-c", f'exec mysql {login} -e "{query}"')
         return int(text)
 

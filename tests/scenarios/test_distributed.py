@@ -141,14 +141,14 @@ def test_44_the_environment_of_torchrun(ns: Cluster) -> None:
 
 def test_a_queue_admits_and_takes_back(ns: Cluster) -> None:
     """The part of Kueue is played: it writes `suspend` and a node selector, and both are left alone."""
-    ns.apply(together(COUNTING, "TensorFlow", compute={"queue": "training"}, pendingTimeoutSeconds=10))
+    ns.apply(together(COUNTING, "TensorFlow", compute={"queue": "training"}, pendingTimeoutSeconds=60))
     ns.create(one_off())
     waiting = ns.wait("trainingrun", "once", "Succeeded", "Unknown", "Queued")
     (job,) = ns.list("jobs", "kueue.x-k8s.io/queue-name=training")
     assert job["spec"]["suspend"] is True
     assert {s["state"] for s in waiting["status"]["steps"]} == {"Pending"}
     created = job["metadata"]["creationTimestamp"]
-    wait_until("the queue takes longer than pendingTimeoutSeconds", lambda: _seconds_since(ns, created) > 20)
+    wait_until("the queue takes longer than pendingTimeoutSeconds", lambda: _seconds_since(ns, created) > 65)
     admit = {"spec": {"suspend": False, "template": {"spec": {"nodeSelector": {"kubernetes.io/os": "linux"}}}}}
     ns.patch("job", "once-1", admit)
     wait_until("both train", lambda: said(ns, 1, "worker {me} has saved step 3"))

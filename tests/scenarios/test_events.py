@@ -82,3 +82,25 @@ def test_an_event_trains_once_however_often_it_comes(address: tuple[str, int], n
     assert send(ci).short == (200, "Duplicate")
     assert ns.list("trainingruns") == []
     assert send(ci, number="2").short == (202, "RunCreated")
+
+
+def test_a_pipeline_tells_that_its_trigger_s_secret_cannot_be_used(address: tuple[str, int], ns: Cluster) -> None:
+    proof = {"bearer": {"secretRef": {"name": "trainyard-triggers", "key": "ci"}}}
+    ns.apply(pipeline(triggers={"events": [{"name": "ci", "auth": proof}]}))
+    secret = "s" * 32
+
+    def send() -> Reply:
+        given = {"ce-id": "1", "authorization": f"Bearer {secret}"}
+        return post(address, f"/events/{ns.namespace}/tiny/ci", b"{}", HEADERS | given)
+
+    ns.wait("trainingpipeline", "tiny", "TriggersReady", "False", "SecretMissing")
+    assert send().status == 401
+    ns.kubectl("create", "secret", "generic", "trainyard-triggers", f"--from-literal=ci={secret}")
+    ns.wait("trainingpipeline", "tiny", "TriggersReady", "False", "SecretNotUsable")
+    assert [e["type"] for e in ns.events("TrainingPipeline", "tiny") if e["reason"].startswith("Secret")] == [
+        "Warning"
+    ] * 2
+    ns.kubectl("label", "secret", "trainyard-triggers", "trainyard.dev/usable-by-triggers=true")
+    told = ns.wait("trainingpipeline", "tiny", "TriggersReady", "True", "TriggersReady", 60)
+    assert "s" * 32 not in str(told)
+    assert send().short == (202, "RunCreated")

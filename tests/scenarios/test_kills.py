@@ -7,7 +7,6 @@ import copy
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -21,7 +20,8 @@ import pytest
 from examples.demo import manifests
 from examples.demo.load import Load
 from tests.scenarios.cluster import Cluster, Obj, Refused, condition, operator_writes, wait_until
-from tests.scenarios.test_rollout import RATE, ended, pipeline, revision_of, status, train
+from tests.scenarios.serving import RATE, ended, pipeline, revision_of, status, train
+from tests.scenarios.watching import ROUTES, Watch
 
 pytestmark = [pytest.mark.cluster, pytest.mark.soak, pytest.mark.timeout(3600)]
 
@@ -31,54 +31,8 @@ SEED = 3
 LONGEST_LIFE_SECONDS = 35.0
 LADDER = [10, 50, 100]
 OPERATOR = "app.kubernetes.io/name=trainyard"
-# Templates of Go: kubectl's jsonpath cannot range twice, and a watch uses it again and again.
-ROUTES = r'{{range .spec.rules}}{{range .backendRefs}}{{.name}}={{.weight}} {{end}}{{end}}{{"\n"}}'
+# A template of Go, as those of watching.py.
 VERSIONS = r'{{.metadata.resourceVersion}}{{"\n"}}'
-
-
-@dataclass
-class Watch:
-    """Every state of one object, as the API server tells them, one line each; `changed` is set with each."""
-
-    ns: Cluster
-    kind: str
-    line: str
-    changed: threading.Event
-    lines: list[str] = field(default_factory=list)
-
-    def __enter__(self) -> "Watch":
-        command = [
-            "kubectl",
-            "-n",
-            self.ns.namespace,
-            "get",
-            self.kind,
-            "sums",
-            "--watch",
-            "-o",
-            f"go-template={self.line}",
-        ]
-        env = {**os.environ, **self.ns.env}
-        self._process = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True)
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._thread.join(10)
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing can have been missed."""
-        return self._process.poll() is None
-
-    def _read(self) -> None:
-        assert self._process.stdout
-        for text in self._process.stdout:
-            self.lines.append(text.strip())
-            self.changed.set()
 
 
 @dataclass
@@ -182,7 +136,7 @@ def test_twenty_kills_change_neither_weights_nor_outcome(
     load.start()
     changed = threading.Event()
     fate, climbed = Fate(operator, changed), list[str]()
-    with Watch(ns, "httproute", ROUTES, changed) as route, Watch(ns, "rollout", VERSIONS, changed):
+    with Watch(ns, "httproute/sums", ROUTES, changed) as route, Watch(ns, "rollout/sums", VERSIONS, changed):
         while fate.kills < KILLS:
             climbed.append(f"v{len(climbed) + 2}")
             train(ns, climbed[-1])

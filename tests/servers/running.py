@@ -193,20 +193,46 @@ def _greets(port: int) -> bool:
 
 
 @contextmanager
-def prometheus(config: str) -> Iterator[str]:
-    """Run Prometheus with this configuration; yields its URL."""
+def prometheus(config: str, recorded: str = "", web: str = "") -> Iterator[str]:
+    """Run Prometheus with this configuration; yields its URL.
+
+    recorded: OpenMetrics with times, there from the start. web: its web configuration (TLS, passwords); then it is
+    ready once its port is open, for the test knows how to get in.
+    """
     program = tool("prometheus")
     with folder() as room:
-        url = f"http://{ADDRESS}:{free_port()}"
+        port = free_port()
+        url = f"http://{ADDRESS}:{port}"
         (room / "prometheus.yml").write_text(config.replace("$(self)", url.removeprefix("http://")))
+        (room / "web.yml").write_text(web)
+        if recorded:
+            _record(recorded, room)
         server = Server(
             [program, f"--config.file={room / 'prometheus.yml'}", f"--storage.tsdb.path={room / 'data'}",
-             f"--web.listen-address={url.removeprefix('http://')}"],
+             f"--web.listen-address={url.removeprefix('http://')}", f"--web.config.file={room / 'web.yml'}"],
             room / "log",
-            lambda: answers(f"{url}/-/ready"),
+            lambda: _listens(port) if web else answers(f"{url}/-/ready"),
         )  # fmt: skip
         server.start()
         try:
             yield url
         finally:
             server.stop()
+
+
+def _listens(port: int) -> bool:
+    """Tell whether something takes connections on the port."""
+    with socket.socket() as link:
+        link.settimeout(2)
+        return link.connect_ex((ADDRESS, port)) == 0
+
+
+def _record(recorded: str, room: Path) -> None:
+    """Make blocks of a recording in the folder's data. Raises ServerFailed."""
+    (room / "recorded.txt").write_text(recorded)
+    made = subprocess.run(
+        [tool("promtool"), "tsdb", "create-blocks-from", "openmetrics", str(room / "recorded.txt"), str(room / "data")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if made.returncode:
+        raise ServerFailed(made.stdout[-2000:] + made.stderr[-2000:])

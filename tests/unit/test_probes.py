@@ -23,7 +23,9 @@ from trainyard.systems.cluster.transport import Transport
 
 def watch(*, silent: float = 0.0, synced: bool = True, failure: str = "") -> Reflector:
     made = Reflector(cast("Transport", None), POD, "", "", lambda *_: None)
-    made.synced, made.failure = synced, failure
+    made.failure = failure
+    if synced:
+        made.listed.set()
     made._sign -= silent
     return made
 

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -17,6 +17,7 @@ from trainyard.systems.cluster.port import (
     Obj,
     Ref,
 )
+from trainyard.systems.cluster.store import says
 from trainyard.waking import woken_by
 
 
@@ -24,13 +25,13 @@ def obj(name: str, spec: Any = None, status: Any = None, **meta: Any) -> dict[st
     return {"metadata": {"name": name, "namespace": "ns", **meta}, "spec": spec, "status": status}
 
 
-def nothing(kind: Kind, namespace: str) -> Iterable[Obj]:
+def nothing(kind: Kind, namespace: str, fields: Mapping[str, str]) -> Iterable[Obj]:
     return ()
 
 
 def woken(kind: Kind, before: Obj | None, now: Obj | None, *stored: tuple[Kind, Obj]) -> set[str]:
-    def lookup(wanted: Kind, namespace: str) -> Iterable[Obj]:
-        return [o for k, o in stored if k == wanted and namespace == "ns"]
+    def lookup(wanted: Kind, namespace: str, fields: Mapping[str, str]) -> Iterable[Obj]:
+        return [o for k, o in stored if k == wanted and namespace in ("", "ns") and says(o, {}, fields)]
 
     keys = woken_by(kind, before, now, lookup)
     assert {k.namespace for k in keys} <= {"ns"}
@@ -71,6 +72,18 @@ def test_a_version_wakes_rollouts_of_its_model_and_its_run() -> None:
     version = obj("v", {"model": "m", "source": {"run": "r1"}})
     rollouts = [(ROLLOUT, obj("same", {"model": "m"})), (ROLLOUT, obj("other", {"model": "n"})), (ROLLOUT, obj("odd"))]
     assert woken(MODEL_VERSION, None, version, *rollouts) == {"ModelVersion/v", "Rollout/same", "TrainingRun/r1"}
+
+
+def test_a_version_wakes_those_that_share_an_alias_which_it_lists_or_listed() -> None:
+    before, now = obj("v", {"model": "m", "aliases": ["a"]}), obj("v", {"model": "m", "aliases": ["b"]})
+    versions = [
+        (MODEL_VERSION, obj(name, {"model": model, "aliases": aliases}))
+        for name, model, aliases in (
+            ("was", "m", ["a"]), ("is", "m", ["b", "c"]), ("no", "m", ["c"]), ("other", "n", ["a"]), ("odd", "m", 7),
+        )
+    ]  # fmt: skip
+    assert woken(MODEL_VERSION, before, now, *versions) == {"ModelVersion/v", "ModelVersion/was", "ModelVersion/is"}
+    assert woken(MODEL_VERSION, None, obj("v", {"model": "m"}), *versions) == {"ModelVersion/v"}
 
 
 @pytest.mark.parametrize("spec", [None, "nonsense", {"model": None}, {"source": "nonsense"}, {"source": {"run": 7}}])
@@ -120,7 +133,7 @@ def test_a_workflow_wakes_its_run_wherever_that_is() -> None:
     run = obj("once", annotations={naming.ANNOTATION_ENGINE_ID: "id-1"})
     others = (obj("other", annotations={naming.ANNOTATION_ENGINE_ID: "id-2"}), obj("fresh"))
 
-    def everywhere(kind: Kind, namespace: str) -> Iterable[Obj]:
+    def everywhere(kind: Kind, namespace: str, fields: Mapping[str, str]) -> Iterable[Obj]:
         return (run, *others) if (kind, namespace) == (TRAINING_RUN, "") else ()
 
     def workflow(labels: Any) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 {{/*
 What the operator may do where it works: get, list, watch, create, patch, delete, each where it is used. No wildcard.
-Of Secrets it gets single ones, to see whether their owner labelled them usable-by-pods.
+Of Secrets it gets single ones, and of those the metadata alone, to see whether their owner labelled them.
 */}}
 {{- define "trainyard.operatorRules" -}}
 - apiGroups: [trainyard.dev]
@@ -24,6 +24,10 @@ Of Secrets it gets single ones, to see whether their owner labelled them usable-
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
+# Which features a Gateway's class lists; where they may not be read, the route's own conditions tell.
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [gateways, gatewayclasses]
+  verbs: [get]
 - apiGroups: [""]
   resources: [pods]
   # Deleted only where a Job left them behind (kubectl delete --cascade=orphan) and a cancel must free what they hold.

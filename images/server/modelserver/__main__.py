@@ -21,7 +21,7 @@ from . import VERSION
 from .app import make_app
 from .failures import first_line
 from .holder import Holder
-from .metrics import Metrics
+from .metrics import PREDICTION_BOUNDS, Metrics
 from .settings import BadSetting, Settings, check_folder, read
 
 log = logging.getLogger("modelserver")
@@ -65,8 +65,9 @@ class Loading(threading.Thread):
 
 def serve(settings: Settings) -> int:
     """Serve until a signal comes or the model turns out to be unusable; return the exit code."""
-    holder = Holder(settings)
-    server = uvicorn.Server(_config(settings, holder))
+    metrics = Metrics(settings.prediction_bounds or PREDICTION_BOUNDS)
+    holder = Holder(settings, metrics.predicted)
+    server = uvicorn.Server(_config(settings, holder, metrics))
     # uvicorn raises the signal that stopped it once more when it is done; ending on request is no failure.
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: None)
@@ -78,9 +79,9 @@ def serve(settings: Settings) -> int:
     return _complain(loading.failure, 3) if loading.failure else 0
 
 
-def _config(settings: Settings, holder: Holder) -> uvicorn.Config:
+def _config(settings: Settings, holder: Holder, metrics: Metrics) -> uvicorn.Config:
     return uvicorn.Config(
-        make_app(holder, Metrics()),
+        make_app(holder, metrics),
         host="0.0.0.0",  # noqa: S104 - a pod's own address
         port=settings.port,
         http="httptools",

@@ -35,8 +35,10 @@ class Computes(Protocol):
 class Holder:
     """Owns the model and the threads that compute. `waiting` counts the requests that have no answer yet."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, predicted: Callable[[Tensors], None] = lambda _: None) -> None:
+        """Serve nothing yet. `predicted` is told every answer's outputs."""
         self.settings = settings
+        self._predicted = predicted
         self._model: Computes | None = None
         self.waiting = 0
         self._pool = ThreadPoolExecutor(settings.threads, thread_name_prefix="compute")
@@ -78,10 +80,13 @@ class Holder:
     def _answer(self, model: Computes, read: Reader, body: bytes) -> bytes:
         question = read(body, model.signature, self.settings.max_rows)
         try:
-            return write(question, self.settings.model, model.signature, model.compute(question.tensors))
+            outputs = model.compute(question.tensors)
+            body = write(question, self.settings.model, model.signature, outputs)
         except Exception as error:
             self._tell(error)
             raise ModelFailed(f"the model failed: {first_line(error)}") from error
+        self._predicted(outputs)
+        return body
 
     def _tell(self, error: Exception) -> None:
         """Log a failure, one of the same kind at most every ten seconds: a bad model fails at every request."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 LARGEST = 2**31 - 1
+MOST_BOUNDS = 64
 
 
 class BadSetting(ValueError):
@@ -15,7 +18,10 @@ class BadSetting(ValueError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Names and limits. TRAINYARD_ values come from the operator, SERVER_ values from `serving.env` of a Rollout."""
+    """Names and limits. TRAINYARD_ values come from the operator, SERVER_ values from `serving.env` of a Rollout.
+
+    prediction_bounds: of the histogram of predictions; () for those of `metrics`.
+    """
 
     model: str
     saved_model: Path
@@ -25,6 +31,7 @@ class Settings:
     max_body_bytes: int = 8 * 1024 * 1024
     max_waiting: int = 256
     shutdown_seconds: int = 20
+    prediction_bounds: tuple[float, ...] = ()
 
 
 def read(environment: Mapping[str, str]) -> Settings:
@@ -42,6 +49,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         max_body_bytes=_number(environment, "SERVER_MAX_BODY_BYTES", Settings.max_body_bytes),
         max_waiting=_number(environment, "SERVER_MAX_WAITING", Settings.max_waiting),
         shutdown_seconds=_number(environment, "SERVER_SHUTDOWN_SECONDS", Settings.shutdown_seconds, 3600),
+        prediction_bounds=_bounds(environment, "SERVER_PREDICTION_BOUNDS"),
     )
 
 
@@ -61,3 +69,15 @@ def _number(environment: Mapping[str, str], name: str, default: int, largest: in
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:12]) <= largest:
         raise BadSetting(f"{name} must be a whole number from 1 to {largest}")
     return int(text)
+
+
+def _bounds(environment: Mapping[str, str], name: str) -> tuple[float, ...]:
+    text = environment.get(name, "")
+    try:
+        found = tuple(float(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        found = (math.nan,)
+    rising = all(low < high for low, high in pairwise(found))
+    if not all(map(math.isfinite, found)) or not rising or len(found) > MOST_BOUNDS:
+        raise BadSetting(f"{name} must be at most {MOST_BOUNDS} rising numbers with commas between, as 0,0.5,1")
+    return found

@@ -2,7 +2,7 @@
 
 import typer
 
-from trainyard.cli.commands import models, rollouts, training
+from trainyard.cli.commands import aliases, models, replay, rollouts, training
 from trainyard.cli.options import TwoWords
 
 app = typer.Typer(
@@ -17,4 +17,6 @@ app = typer.Typer(
 )
 training.add_to(app)
 models.add_to(app)
+aliases.add_to(app)
 rollouts.add_to(app)
+replay.add_to(app)

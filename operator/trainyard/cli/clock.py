@@ -20,6 +20,11 @@ def parse(stamp: str | None) -> datetime | None:
         return None
 
 
+def stamp(moment: datetime) -> str:
+    """Write a time as objects have it: RFC 3339 UTC, in whole seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def seconds_between(start: str | None, end: str | None, present: datetime) -> float | None:
     """Return how long something took, or takes until the present; None where it has not begun."""
     began = parse(start)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
-from trainyard.cli.options import Where
 from trainyard.cli.problem import USAGE, Problem
+from trainyard.cli.where import Where
 from trainyard.systems.cluster.client import KubernetesCluster
 from trainyard.systems.cluster.port import ClusterError, Forbidden, Kind, NotFound, Obj, Ref, Unavailable
 from trainyard.systems.cluster.transport import Transport

@@ -15,13 +15,16 @@ from trainyard.cli.options import Format
 _GOOD, _BAD, _OPEN, _GOING = "green", "red", "yellow", "cyan"
 COLOURS = {
     **dict.fromkeys(("True", "Pass", "Succeeded", "Promoted", "FastPromoted", "Accepted"), _GOOD),
-    **dict.fromkeys(("Unknown", "Inconclusive", "NoData", "Cancelled", "EngineUnreachable"), _OPEN),
+    **dict.fromkeys(
+        ("Unknown", "Inconclusive", "NoData", "Cancelled", "EngineUnreachable", "RolledBack", "Superseded"), _OPEN),
     **dict.fromkeys(
         ("False", "Fail", "Failed", "Aborted", "TimedOut", "OutOfMemory", "Unschedulable", "ImagePullFailed",
          "DataRejected", "StepFailed", "PublishFailed", "InvalidParameters", "Rejected"), _BAD),
     "Running": _GOING,
 }  # fmt: skip
-SENTENCES = frozenset({"METRICS", "WHY", "REASON", "MESSAGE", "DESCRIPTION", "VALUE", "WHEN", "DATASETS", "URI"})
+SENTENCES = frozenset(
+    {"METRICS", "WHY", "REASON", "MESSAGE", "DESCRIPTION", "VALUE", "WHEN", "DATASETS", "URI", "LIMIT"}
+)
 GAP = 2  # between columns
 PIPE_WIDTH = 1_000  # what reads a pipe breaks lines itself
 
@@ -49,6 +52,13 @@ def emit_json(value: Any) -> None:
     print(json.dumps(value, indent=2))
 
 
+def yaml_text(value: Any) -> str:
+    """Return YAML as kubectl writes it."""
+    import yaml
+
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True)).rstrip()
+
+
 def emit_names(objects: Sequence[Any]) -> None:
     """Write a line kind.group/name for each object, as `kubectl -o name` does."""
     for obj in objects:
@@ -60,6 +70,8 @@ def answer(output: Format, objects: Sequence[Any], render: Callable[[], Renderab
     """Write a list as it was asked for; a sentence for people where there is nothing."""
     if output is Format.JSON:
         emit_json(objects)
+    elif output is Format.YAML:
+        print(yaml_text(objects))
     elif output is Format.NAME:
         emit_names(objects)
     elif objects:
@@ -72,6 +84,8 @@ def show(output: Format, obj: Any, render: Callable[[], RenderableType]) -> None
     """Write one object as it was asked for."""
     if output is Format.JSON:
         emit_json(obj)
+    elif output is Format.YAML:
+        print(yaml_text(obj))
     elif output is Format.NAME:
         emit_names([obj])
     else:

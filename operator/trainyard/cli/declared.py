@@ -8,6 +8,7 @@ from trainyard.cli.connection import Connection
 from trainyard.cli.objects import Obj, at, said
 from trainyard.cli.problem import Problem
 from trainyard.resources import kfp_package
+from trainyard.resources.base import first_wrong
 from trainyard.resources.training_pipeline import Parameter, TrainingPipeline
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, Ref
 
@@ -42,6 +43,4 @@ def _read(obj: Obj) -> TrainingPipeline:
     try:
         return TrainingPipeline.model_validate(obj)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Problem(f"This version of trainyard cannot read the pipeline: {where}: {first['msg']}") from error
+        raise Problem(f"This version of trainyard cannot read the pipeline: {first_wrong(error)}") from error

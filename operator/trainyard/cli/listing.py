@@ -9,8 +9,8 @@ from trainyard.cli.objects import Obj, at, condition, reason
 
 RUNS = ("NAME", "PIPELINE", "STATE", "TOOK", "VERSION", "TRIGGER", "BY", "AGE")
 RUNS_DROPPED = ("VERSION", "BY", "TRIGGER", "PIPELINE", "TOOK", "AGE")
-VERSIONS = ("NAME", "MODEL", "READY", "REASON", "METRICS", "SERVED BY", "AGE")
-VERSIONS_DROPPED = ("METRICS", "MODEL", "READY", "AGE")
+VERSIONS = ("NAME", "MODEL", "READY", "REASON", "HOLDS", "METRICS", "SERVED BY", "AGE")
+VERSIONS_DROPPED = ("METRICS", "MODEL", "HOLDS", "READY", "AGE")
 PIPELINES = ("NAME", "MODEL", "ENGINE", "READY", "REASON", "LAST RUN", "VERSION", "NEXT", "AGE")
 PIPELINES_DROPPED = ("ENGINE", "VERSION", "MODEL", "READY", "LAST RUN", "AGE")
 
@@ -89,6 +89,7 @@ def versions(objects: Sequence[Obj], present: datetime) -> Columns:
                 at(version, "spec.model"),
                 word(condition(version, "Ready").get("status", "")),
                 reason(version, "Ready"),
+                ",".join(at(version, "status.holds", ())),
                 _judged(version),
                 ",".join(at(version, "status.servedBy", ())),
                 clock.age(at(version, "spec.createdAt"), present),

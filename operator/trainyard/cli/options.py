@@ -4,10 +4,12 @@ import functools
 import inspect
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+
+from trainyard.cli.where import Where
 
 if TYPE_CHECKING:
     from trainyard.cli.connection import Connection
@@ -15,19 +17,12 @@ if TYPE_CHECKING:
 Command = Callable[..., None]
 
 
-class Where(NamedTuple):
-    """Which API server and namespace the flags say; None means what the kubeconfig says."""
-
-    namespace: str | None = None
-    context: str | None = None
-    kubeconfig: str | None = None
-
-
 class Format(StrEnum):
     """How a command answers."""
 
     TABLE = "table"
     JSON = "json"
+    YAML = "yaml"
     NAME = "name"
 
 
@@ -38,7 +33,7 @@ _FLAGS = {
     "context": Annotated[str | None, typer.Option("--context", help="Context of the kubeconfig.")],
     "kubeconfig": Annotated[str | None, typer.Option("--kubeconfig", help="Path of a kubeconfig file.")],
 }
-Output = Annotated[Format, typer.Option("--output", "-o", help="table, json, or name.")]
+Output = Annotated[Format, typer.Option("--output", "-o", help="table, json, yaml, or name.")]
 RunName = Annotated[str, typer.Argument(metavar="RUN", help="A TrainingRun.")]
 Timeout = Annotated[
     float | None, typer.Option("--timeout", min=0, help="Stop waiting after so many seconds; the run goes on.")

@@ -30,6 +30,8 @@ def screen(pipeline: Obj, runs: Sequence[Obj], present: datetime) -> Group:
     ]  # fmt: skip
     if condition(pipeline, "Accepted").get("status") == "False":
         parts.append(Text(f"Not accepted: {said(pipeline, 'Accepted')}", style="red"))
+    if condition(pipeline, "TriggersReady").get("status") == "False":
+        parts.append(Text(f"Triggers: {said(pipeline, 'TriggersReady')}", style="yellow"))
     parts.append(_facts(pipeline))
     for section in _sections(pipeline, runs, present):
         parts += [Text(), section]

@@ -5,6 +5,9 @@ USAGE = 2  # what was asked for makes no sense; nothing was changed
 RUN_FAILED = 3  # the run that was waited for failed
 RUN_CANCELLED = 4  # it was cancelled
 RUN_TIMED_OUT = 5  # it took longer than its pipeline allows
+ROLLOUT_REJECTED = 3  # the rollout that was waited for was aborted, or is refused
+ROLLOUT_BACK = 4  # it was called back: stable, or yet another version, was wanted before it was promoted
+ROLLOUT_WAITS = 6  # only a person can make it go on
 WAITED_ENOUGH = 124  # --timeout is over and the run goes on; as timeout(1) has it
 INTERRUPTED = 130  # Ctrl-C, as shells have it
 

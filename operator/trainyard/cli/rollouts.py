@@ -54,6 +54,21 @@ async def taken_up(connection: Connection, name: str, identity: str, seconds: fl
         await asyncio.sleep(POLL_SECONDS)
 
 
+def ignored(rollout: Obj, identity: str) -> str:
+    """Return why the operator ignored an action that it took up, "" where it did it."""
+    answers = (a for a in at(rollout, "status.actions", ()) if a.get("id") == identity)
+    result = next((str(a.get("result")) for a in answers), "Done")
+    if result == "Frozen":
+        window = at(rollout, "status.frozen", "of the Rollout")
+        return f"freeze window {window} holds; wait for its end, or take it out of spec.freeze and ask again"
+    if result == "Stale":
+        running = at(rollout, "status.canary.revision", None)
+        step = at(rollout, "status.step", None)
+        now = f"revision {running} at step {step} is tried now" if running else "nothing is tried now"
+        return f"it does not fit any more: {now}"
+    return ""
+
+
 def _rejected(rollout: Obj) -> str:
     """Return the revision that was rejected last."""
     rejected = at(rollout, "status.rejected", ())

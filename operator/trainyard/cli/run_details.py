@@ -44,6 +44,7 @@ def _asked(run: Obj, present: datetime) -> Table:
         [
             ("trigger", _why(run)),
             ("requested by", selection.asker(run)),
+            ("cancelled by", at(run, "status.cancelledBy") or at(run, "spec.cancelledBy")),
             ("description", at(run, "status.description") or at(run, "spec.description")),
             ("experiment", at(run, "status.experiment") or at(run, "spec.experiment")),
             ("pipeline", _pipeline(run)),

@@ -10,7 +10,7 @@ from trainyard import naming
 from trainyard.cli import clock, parameters, problem
 from trainyard.cli.connection import Connection
 from trainyard.cli.declared import declared
-from trainyard.cli.objects import condition, reason
+from trainyard.cli.objects import at, condition, reason
 from trainyard.cli.problem import Problem
 from trainyard.systems.cluster.port import TRAINING_PIPELINE, TRAINING_RUN, Obj, Ref, Unavailable
 
@@ -62,12 +62,16 @@ async def start(connection: Connection, wish: Wish) -> Obj:
 
 
 async def cancel(connection: Connection, name: str) -> tuple[Obj, bool]:
-    """Ask for a run's end. Returns the run, and False where it has ended already."""
+    """Ask for a run's end, in one's own name. Returns the run, and False where it has ended already.
+
+    One that is being cancelled already stays so, in the name of whoever was first.
+    """
     run = await connection.find(TRAINING_RUN, name)
-    if ended(run):
-        return run, False
+    if ended(run) or at(run, "spec.cancel", False):
+        return run, not ended(run)
+    user = (await connection.user()) or "unknown"
     ref = Ref(TRAINING_RUN, connection.namespace, name)
-    return await connection.cluster.patch(ref, {"spec": {"cancel": True}}), True
+    return await connection.cluster.patch(ref, {"spec": {"cancel": True, "cancelledBy": user[:256]}}), True
 
 
 async def follow(

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from trainyard.courier.folders import Found, appearing
-from trainyard.courier.outcome import DigestMismatch, Errand, Missing
+from trainyard.courier.outcome import Changed, DigestMismatch, Errand, Missing
 from trainyard.courier.progress import Progress
-from trainyard.systems.artifacts.port import ArtifactError, Artifacts, ManifestFile, ObjectMissing
+from trainyard.systems.artifacts.port import ArtifactError, Artifacts, ManifestFile, ObjectChanged, ObjectMissing
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -33,13 +33,15 @@ class Carrier:
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Await the call, again after an ArtifactError until the patience is over. Raises Errand, Missing."""
+        """Await the call, again after an ArtifactError until the patience is over. Raises Errand, Missing, Changed."""
         give_up, pause = time.monotonic() + self.patience, 0.5
         while True:
             try:
                 return await call()
             except ObjectMissing as error:
                 raise Missing(str(error)) from error
+            except ObjectChanged as error:
+                raise Changed(str(error)) from error
             except ArtifactError as error:
                 if time.monotonic() + pause > give_up:
                     raise Errand(str(error)) from error
@@ -61,16 +63,16 @@ class Carrier:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def download(self, uri: str, path: str, target: Path) -> ManifestFile:
-        """Fetch an object into a file that appears whole; return its size and SHA-256 under `path`."""
-        got = await self.patiently(lambda: self._download(uri, path, target))
+    async def download(self, uri: str, path: str, target: Path, etag: str = "") -> ManifestFile:
+        """Fetch an object, of this ETag if one is given, into a file that appears whole; its size and SHA-256."""
+        got = await self.patiently(lambda: self._download(uri, path, target, etag))
         self.progress.finished_file()
         return got
 
-    async def _download(self, uri: str, path: str, target: Path) -> ManifestFile:
+    async def _download(self, uri: str, path: str, target: Path, etag: str) -> ManifestFile:
         with appearing(target) as file:
             sha, size = hashlib.sha256(), 0
-            async for chunk in self.artifacts.stream(uri):
+            async for chunk in self.artifacts.stream(uri, etag):
                 await asyncio.to_thread(_take, chunk, sha.update, file.write)
                 size += len(chunk)
                 self.progress.moved(len(chunk))

@@ -1,32 +1,25 @@
 """The verb `data`: fetch every dataset onto the run's volume, and say which bytes they were.
 
-The digest of a dataset is over its listing with content: the same function as an artifact's. Workers that train
-together share the volume: the first one fetches, the others wait for its mark.
+The digest of a dataset is that of its listing, the same one that the operator takes before a run starts. Workers that
+train together share the volume: the first one fetches, the others wait for its mark.
 """
 
 import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from trainyard.courier.carrying import Carrier
 from trainyard.courier.folders import appearing, emptied
-from trainyard.courier.outcome import Missing, Unusable
-from trainyard.systems.artifacts.addresses import address, check_key
-from trainyard.systems.artifacts.port import ManifestFile, ObjectInfo, artifact_digest
+from trainyard.courier.outcome import Changed, Missing, Unusable
+from trainyard.systems.artifacts.addresses import address
+from trainyard.systems.artifacts.datasets import Listing, NoFolder, listing
+from trainyard.systems.artifacts.port import ObjectInfo
 
 LOOK_SECONDS = 1.0
+LOOKS = 3  # at a dataset whose objects are replaced while they are fetched
 NAME = re.compile(r"[A-Za-z0-9]([-_.A-Za-z0-9]*[A-Za-z0-9])?")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a dataset's objects are: a base URI, and each object's path below it."""
-
-    base: str
-    objects: tuple[ObjectInfo, ...]
 
 
 def datasets(text: str) -> dict[str, str]:
@@ -60,7 +53,7 @@ async def fetch_data(carrier: Carrier, wanted: Mapping[str, str], folder: Path, 
     keep: a dataset that is there whole stays, though its URI may hold other bytes by now: a run has one state of data.
     """
     missing = {n: uri for n, uri in sorted(wanted.items()) if not (keep and _is_whole(folder / f"{n}.json", uri))}
-    sources = {name: await _source(carrier, name, uri) for name, uri in missing.items()}
+    sources = {name: await _listing(carrier, name, uri) for name, uri in missing.items()}
     rows = [row for source in sources.values() for row in source.objects]
     carrier.progress.expect(len(rows), sum(row.size for row in rows))
     for name, source in sources.items():
@@ -78,45 +71,45 @@ def _is_whole(note: Path, uri: str) -> bool:
     return isinstance(told, dict) and told.get("uri") == uri
 
 
-async def _source(carrier: Carrier, name: str, uri: str) -> Source:
-    """Find what a URI means: a folder, or, where nothing lies below it, a single object."""
-    base = uri if uri.endswith("/") else uri + "/"
-    found = await carrier.patiently(lambda: carrier.artifacts.list(base))
-    if found:
-        return Source(base, _files(name, found))
-    if uri.endswith("/") or not address(uri).key:
+async def _listing(carrier: Carrier, name: str, uri: str) -> Listing:
+    """Find what a URI means. Raises Missing where there is nothing, Unusable where paths make no folder."""
+    try:
+        found = await carrier.patiently(lambda: listing(carrier.artifacts, uri))
+    except NoFolder as error:
+        raise Unusable(f"dataset {name}: {error}") from error
+    if found is None:
         raise Missing(f"dataset {name}: there is nothing at {uri}")
-    parent, _, last = uri.rpartition("/")
-    return Source(f"{parent}/", (ObjectInfo(last, 0),))
+    return found
 
 
-def _files(name: str, found: tuple[ObjectInfo, ...]) -> tuple[ObjectInfo, ...]:
-    """Drop the empty objects by which some tools mark a folder. Raises Unusable where paths make no folder."""
-    folders = {parent.as_posix() for row in found for parent in PurePosixPath(row.path).parents}
-    for row in found:
-        try:
-            check_key(row.path)
-        except ValueError as error:
-            raise Unusable(f"dataset {name}: {error}") from error
-        if row.path in folders and row.size:
-            raise Unusable(f"dataset {name}: {row.path} is a file and a folder at once")
-    return tuple(row for row in found if row.path not in folders)
+async def _fetch_one(carrier: Carrier, name: str, uri: str, source: Listing, folder: Path) -> None:
+    """Fetch into a folder emptied before; the note `<name>.json` is gone meanwhile and written last.
 
-
-async def _fetch_one(carrier: Carrier, name: str, uri: str, source: Source, folder: Path) -> None:
-    """Fetch into a folder emptied before; the note `<name>.json` is gone meanwhile and written last."""
+    What is replaced while it is fetched is listed and fetched again, so that the digest is of the bytes on the volume.
+    """
     note, target = folder / f"{name}.json", folder / name
     note.unlink(missing_ok=True)
+    for left in reversed(range(LOOKS)):
+        try:
+            await _fetch_all(carrier, uri, source, target)
+            break
+        except Changed:
+            if not left:
+                raise
+        source = await _listing(carrier, name, uri)
+    with appearing(note) as out:
+        out.write(json.dumps({"name": name, "uri": uri, "digest": source.digest}).encode())
+
+
+async def _fetch_all(carrier: Carrier, uri: str, source: Listing, target: Path) -> None:
     emptied(target)
 
-    async def one(row: ObjectInfo) -> ManifestFile | None:
+    async def one(row: ObjectInfo) -> None:
         try:
-            return await carrier.download(source.base + row.path, row.path, target / row.path)
+            await carrier.download(source.base + row.path, row.path, target / row.path, row.etag)
         except Missing:
             if row.size or source.base + row.path == uri:
                 raise
-            return None  # an empty object listed with a slash at its end marks a folder
+            # an empty object listed with a slash at its end marks a folder
 
-    files = [file for file in await carrier.each(source.objects, one) if file]
-    with appearing(note) as out:
-        out.write(json.dumps({"name": name, "uri": uri, "digest": artifact_digest(files)}).encode())
+    await carrier.each(source.objects, one)

@@ -7,6 +7,10 @@ class Errand(Exception):
     code = 1
 
 
+class Changed(Errand):
+    """An object was replaced between the look at it and its bytes."""
+
+
 class Unusable(Errand):
     """What was given cannot be used: no model, malformed metrics, a link out of the folder. Exit code 3."""
 

@@ -107,7 +107,7 @@ async def _published(carrier: Carrier, uri: str, manifest: Manifest) -> bool:
 
 async def _upload(carrier: Carrier, uri: str, parcel: Parcel) -> None:
     """Upload every file and read its digest back; what a former try left is not uploaded again."""
-    there = dict(await carrier.patiently(lambda: carrier.artifacts.list(uri)))
+    there = {row.path: row.size for row in await carrier.patiently(lambda: carrier.artifacts.list(uri))}
 
     async def one(pair: tuple[Found, ManifestFile]) -> None:
         file, expected = pair

@@ -7,6 +7,7 @@ from typing import Any
 from trainyard import naming
 from trainyard.events.answers import SOURCE_MISMATCH, SUSPENDED, TOO_OLD, TYPE_MISMATCH, Answer, Refused, ignored
 from trainyard.events.delivery import Event
+from trainyard.resources.foreign import part
 from trainyard.resources.training_pipeline import TrainingPipeline
 from trainyard.resources.triggers import EventTrigger, EventTriggerStatus
 
@@ -78,9 +79,9 @@ def render(
 
 def is_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether the run that bears the name was made for the same event."""
-    mine, theirs = wanted["spec"], found.get("spec") or {}
+    mine, theirs = wanted["spec"], part(found, "spec")
     keys = ("type", "name", "eventSource", "eventId")
-    trigger = theirs.get("trigger") or {}
+    trigger = part(theirs, "trigger")
     return theirs.get("pipeline") == mine["pipeline"] and all(trigger.get(k) == mine["trigger"][k] for k in keys)
 
 

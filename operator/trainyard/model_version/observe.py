@@ -1,24 +1,27 @@
 """Read what a decision about a ModelVersion needs: the object, the store, the namespace's Rollouts. Reads only."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from trainyard.model_version.claims import claims_beside
 from trainyard.model_version.location import misplaced
 from trainyard.model_version.serving import serving_of
 from trainyard.model_version.state import Evidence, Observed
-from trainyard.resources.base import ObjectMeta
+from trainyard.resources.base import ObjectMeta, first_wrong, status_of
 from trainyard.resources.conditions import is_true
 from trainyard.resources.model_version import ModelVersionSpec, ModelVersionStatus
 from trainyard.systems.artifacts.addresses import check_key
 from trainyard.systems.artifacts.port import MANIFEST, ArtifactError, Artifacts, Manifest, parse_manifest
 from trainyard.systems.bundle import Systems
-from trainyard.systems.cluster.port import ROLLOUT
+from trainyard.systems.cluster.port import MODEL_VERSION, ROLLOUT, Cluster, Obj
 
 log = logging.getLogger(__name__)
 
+# Where a Rollout's status names a version.
+ROLES = ("status.stable.version", "status.canary.version", "status.history.version")
 MANIFEST_LIMIT = 8 * 2**20  # bytes, as the engine's; some 60,000 files
 
 
@@ -26,8 +29,8 @@ async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
     """Read everything about one object. The store is asked only for an artifact that lies where it may."""
     meta = ObjectMeta.model_validate(obj["metadata"])
     spec, problem = _spec(obj)
-    status = _status(obj)
-    serving = serving_of(meta.name, await systems.cluster.list(ROLLOUT, meta.namespace))
+    status = status_of(obj, ModelVersionStatus)
+    serving = serving_of(meta.name, await _speaking_of(meta, systems.cluster))
     if spec is None:
         return Observed(meta, None, status, problem=problem, serving=serving)
     wrong = misplaced(spec.artifact.uri, systems.config.bucket, meta.namespace)
@@ -35,7 +38,22 @@ async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
         return Observed(meta, spec, status, misplaced=wrong, serving=serving)
     settled = status.decision is not None and is_true(status.conditions, "Verified")
     evidence = await _evidence(spec.artifact.uri, systems.artifacts, listed=not settled)
-    return Observed(meta, spec, status, serving=serving, evidence=evidence)
+    claims = claims_beside(meta.name, spec, await _siblings(spec, meta.namespace, systems.cluster))
+    return Observed(meta, spec, status, serving=serving, evidence=evidence, claims=claims)
+
+
+async def _speaking_of(version: ObjectMeta, cluster: Cluster) -> Iterable[Obj]:
+    """Return the Rollouts whose status names the version, each once, by name."""
+    found: dict[str, Obj] = {}
+    for field in ROLES:
+        rollouts = await cluster.list(ROLLOUT, version.namespace, fields={field: version.name})
+        found |= {str(rollout["metadata"]["name"]): rollout for rollout in rollouts}
+    return [found[name] for name in sorted(found)]
+
+
+async def _siblings(spec: ModelVersionSpec, namespace: str, cluster: Cluster) -> Iterable[Obj]:
+    """Return the versions of the model, () where no alias has to be told apart."""
+    return await cluster.list(MODEL_VERSION, namespace, fields={"spec.model": spec.model}) if spec.aliases else ()
 
 
 async def _evidence(uri: str, artifacts: Artifacts, *, listed: bool) -> Evidence:
@@ -69,13 +87,4 @@ def _spec(obj: Mapping[str, Any]) -> tuple[ModelVersionSpec | None, str]:
     try:
         return ModelVersionSpec.model_validate(obj.get("spec") or {}), ""
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        return None, f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-
-
-def _status(obj: Mapping[str, Any]) -> ModelVersionStatus:
-    """Read the status; one that cannot be read is as good as lost, and is made again."""
-    try:
-        return ModelVersionStatus.model_validate(obj.get("status") or {})
-    except ValidationError:
-        return ModelVersionStatus()
+        return None, f"spec.{first_wrong(error)}"

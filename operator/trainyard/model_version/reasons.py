@@ -16,5 +16,7 @@ NOT_VERIFIED = "NotVerified"  # waits: the artifact could not be verified
 THRESHOLD_MISSED = "ThresholdMissed"  # a rule of the gate failed
 NO_RULES = "NoRules"  # no rule is declared, and noRules says Reject
 READY = "Ready"  # verified and accepted: Rollouts may serve it
+ALIAS_TAKEN = "AliasTaken"  # it holds the alias now
+ALIAS_LOST = "AliasLost"  # another version holds it, nobody does, or it is not listed here any more
 SETTLED = "Settled"  # nothing is under way
 STILL_SERVING = "StillServing"  # it is being deleted while Rollouts serve it

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from trainyard.model_version import gate, reasons
+from trainyard.model_version import gate, moves, reasons
 from trainyard.model_version.state import Finding, Observed, View
 from trainyard.reconciling.plan import Note, Record
 from trainyard.resources.conditions import find
@@ -12,8 +12,8 @@ SEQUENCE_VERSION = 1
 SEQUENCE_DECISION = 2
 
 
-def records(observed: Observed, view: View) -> tuple[Record, ...]:
-    """Return rows for what is new: the version when it is first seen, the decision when it is made."""
+def records(observed: Observed, view: View, at: str) -> tuple[Record, ...]:
+    """Return rows for what is new: the version when it is first seen, its decision when it is made, moved aliases."""
     spec = observed.spec
     if spec is None:
         return ()
@@ -42,12 +42,13 @@ def records(observed: Observed, view: View) -> tuple[Record, ...]:
                 _decision(spec, view.decision),
             )
         )
-    return tuple(rows)
+    return (*rows, *moves.rows(observed, view, at))
 
 
-def notes(observed: Observed, view: View) -> tuple[Note, ...]:
-    """Return events: a verdict when it is given, and what is wrong with an artifact when that changes."""
-    return tuple(note for note in (_verdict(observed, view), _broken(observed, view)) if note)
+def notes(observed: Observed, view: View, at: str) -> tuple[Note, ...]:
+    """Return events: a verdict when it is given, what is wrong with an artifact when that changes, moves of aliases."""
+    told = (_verdict(observed, view), _broken(observed, view), *moves.notes(observed, view, at))
+    return tuple(note for note in told if note)
 
 
 def _verdict(observed: Observed, view: View) -> Note | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from trainyard.resources.aliases import Claim
 from trainyard.resources.base import ObjectMeta
 from trainyard.resources.model_version import DecisionStatus, ModelVersionSpec, ModelVersionStatus, Rejection
 from trainyard.systems.artifacts.port import Manifest
@@ -36,7 +37,8 @@ class Observed:
     """One ModelVersion and what it depends on.
 
     spec: None where it cannot be read (then `problem` says why). misplaced: why the artifact's URI is refused, ""
-    where it is not; nothing of a misplaced artifact is read.
+    where it is not; nothing of a misplaced artifact is read. claims: other versions of the model that list or show one
+    of its aliases.
     """
 
     meta: ObjectMeta
@@ -46,6 +48,7 @@ class Observed:
     misplaced: str = ""
     evidence: Evidence = field(default_factory=Evidence)
     serving: Serving = field(default_factory=Serving)
+    claims: tuple[Claim, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,15 @@ class Finding:
 
 @dataclass(frozen=True)
 class View:
-    """What was found out about an observed version: all that its status says."""
+    """What was found out about an observed version: all that its status says. holds: the aliases that it may show."""
 
     accepted: Finding
     verified: Finding
     decision: DecisionStatus | None
+    holds: tuple[str, ...] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether Rollouts may serve it."""
+        accepted = self.decision is not None and self.decision.verdict == "Accepted"
+        return bool(self.accepted.verified and accepted and self.verified.verified)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from trainyard.model_version import gate, reasons
+from trainyard.model_version.moves import sequence_after
 from trainyard.model_version.state import Finding, Observed, View
 from trainyard.resources.conditions import Condition, condition, merge
 from trainyard.resources.model_version import ModelVersionStatus
@@ -16,7 +17,9 @@ def status_of(observed: Observed, view: View, at: str) -> dict[str, Any]:
         conditions=merge(observed.status.conditions, conditions(view), generation, at),
         decision=view.decision,
         served_by=observed.serving.served_by,
+        holds=view.holds,
         rejections=observed.serving.rejections,
+        sequence=sequence_after(observed, view, at),
     ).to_wire()
 
 

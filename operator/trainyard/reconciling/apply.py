@@ -68,6 +68,14 @@ def needs_apply(rendered: Obj, live: Obj | None) -> bool:
     return not (_covers(live, body) and _covers(live.get("metadata", {}), meta))
 
 
+def says_more(rendered: Obj, live: Obj) -> bool:
+    """Whether the live map says something in the rendering's own fields that the rendering does not.
+
+    For what nobody else may add to. The API server's defaults have to be part of the rendering then.
+    """
+    return not _covers(rendered, {field: live[field] for field in rendered if field in live})
+
+
 def equal_quantities(one: Any, other: Any) -> bool:
     """Compare Kubernetes quantities by value: `1000m` is `1`. Texts that are none are compared as texts."""
     a, b = parse_quantity(one), parse_quantity(other)
@@ -86,6 +94,8 @@ def parse_quantity(value: Any) -> Decimal | None:
 
 def _covers(live: Any, wanted: Any, field: str = "", parent: str = "") -> bool:
     """Whether a live value says at least what is wanted; `field` is its name, `parent` that of its map."""
+    if type(wanted) is str and live == wanted:  # most of what is compared
+        return True
     if isinstance(wanted, Mapping) and isinstance(live, Mapping):
         return all(_covers_field(live, key, value, field) for key, value in wanted.items())
     if _is_list(wanted) and _is_list(live):

@@ -1,11 +1,14 @@
 """One visit to one object: observe, decide, carry out, in the write order that the architecture fixes.
 
 Actions first, in order and one write each; then the rows for the database; then the resulting status, only if it
-differs; then the events. Every write to the object itself carries the newest resourceVersion that this cycle
-knows. The first write that fails ends the cycle by its exception (`errors` says what follows); the next cycle
-starts from what is there. Called by `worker`, and by the golden histories of the kinds.
+differs; then the events, which nothing but the object's next cycle waits for. Every write to the object itself
+carries the newest resourceVersion that this cycle knows. The first write that fails ends the cycle by its exception
+(`errors` says what follows); the next cycle starts from what is there. Called by `worker`, and by the golden
+histories of the kinds.
 """
 
+import asyncio
+import itertools
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,9 +17,11 @@ from typing import Any, Generic, TypeVar
 
 from trainyard import naming
 from trainyard.reconciling import status as statuses
+from trainyard.reconciling import tracking
 from trainyard.reconciling.plan import Action, Note, PatchMetadata, Plan, Record, WriteStatus
 from trainyard.reconciling.room import Room
-from trainyard.systems.cluster.port import AlreadyExists, Cluster, ClusterError, Fenced, Obj, Ref
+from trainyard.resources.foreign import part
+from trainyard.systems.cluster.port import AlreadyExists, Cluster, ClusterError, Fenced, Kind, Obj, Ref
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +37,15 @@ class Outcome:
     """How a cycle ended.
 
     gone: the object does not exist (any more). revisit_after: seconds until the next visit, None for the regular
-    one. waiting: rows kept in its status. dropped: rows that are lost.
+    one. waiting: rows kept in its status. dropped: rows that are lost. tell: posts the events, if there are any, before
+    the next cycle of the object; raises Fenced.
     """
 
     gone: bool = False
     revisit_after: float | None = None
     waiting: int = 0
     dropped: int = 0
+    tell: Callable[[], Awaitable[None]] | None = field(default=None, compare=False)
 
 
 @dataclass
@@ -51,13 +58,38 @@ class Cycle(Generic[Systems]):
     record: Recorder | None = None
 
     async def run(self, key: Ref, now: datetime) -> Outcome:
-        """Visit the object once. Raises ClusterError, and whatever the room raises."""
+        """Visit the object once, events and all. Raises ClusterError, and whatever the room raises."""
+        outcome = await self.carry_out(key, now)
+        if outcome.tell:
+            await outcome.tell()
+        return outcome
+
+    async def carry_out(self, key: Ref, now: datetime) -> Outcome:
+        """Visit the object once, and leave its events to be told. Raises as `run` does."""
         obj = await self.cluster.get(key)
         if obj is None:
             return Outcome(gone=True)
-        observed = await self.room.observe(obj, self.systems)
-        plan = self.room.decide(observed, now)
+        plan = self.room.decide(await self.room.observe(obj, self.systems), now)
+        final = [action for action in plan.actions if action.irrevocable]
+        if final and tracking.relies_on_stores():
+            tracking.read_live(_hangs_on(final), by_name=all(action.by_name for action in final))
+            return await self._carry_out_live(key, obj, now)
         return await _Execution(self, key, plan, now, obj).run()
+
+    async def _carry_out_live(self, key: Ref, before: Obj, now: datetime) -> Outcome:
+        """Decide anew on what is read live. Its world is asked for beside the object, and again if that has changed."""
+        obj, observed = await asyncio.gather(self.cluster.get(key, live=True), self.room.observe(before, self.systems))
+        if obj is None:
+            return Outcome(gone=True)
+        if obj["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
+            observed = await self.room.observe(obj, self.systems)
+        return await _Execution(self, key, self.room.decide(observed, now), now, obj).run()
+
+
+def _hangs_on(actions: Sequence[Action]) -> frozenset[Kind] | None:
+    """Return all kinds that one of these hangs on, None for every kind."""
+    named = [action.hangs_on for action in actions if action.hangs_on is not None]
+    return frozenset().union(*named) if len(named) == len(actions) else None
 
 
 @dataclass
@@ -76,20 +108,29 @@ class _Execution(Generic[Systems]):
     async def run(self) -> Outcome:
         uid = str(self.obj["metadata"]["uid"])
         involved = self.obj
-        for action in self.plan.actions:
-            await self._act(action)
+        for at_once, actions in itertools.groupby(self.plan.actions, lambda action: action.at_once):
+            if at_once:
+                await self._act_all(tuple(actions))
+                continue
+            for action in actions:
+                await self._act(action)
         await self._try_rows()
         gone = _is_gone(self.obj)
         if not gone:
             await self._write_last_status()
-        for note in self.plan.notes:
-            await self._post(note, involved, uid)
         return Outcome(
             gone=gone,
             revisit_after=self._revisit_after(),
             waiting=0 if gone else len(self.rows),
             dropped=self.dropped + (len(self.rows) if gone else 0),
+            tell=(lambda: self._tell(involved, uid)) if self.plan.notes else None,
         )
+
+    async def _act_all(self, actions: Sequence[Action]) -> None:
+        """Carry out actions at the same time; all of them have ended when the first failure is raised."""
+        for ended in await asyncio.gather(*map(self._act, actions), return_exceptions=True):
+            if ended is not None:
+                raise ended
 
     async def _act(self, action: Action) -> None:
         match action:
@@ -143,6 +184,10 @@ class _Execution(Generic[Systems]):
         if body:
             self.obj = await self.cycle.cluster.patch(self.key, {"metadata": body}, resource_version=self._version())
 
+    async def _tell(self, involved: Obj, uid: str) -> None:
+        for note in self.plan.notes:
+            await self._post(note, involved, uid)
+
     async def _post(self, note: Note, involved: Obj, uid: str) -> None:
         """Post an Event once; that it could not be posted is no reason to come again."""
         try:
@@ -155,7 +200,7 @@ class _Execution(Generic[Systems]):
             log.warning("event %s of %s was not posted: %s", note.reason, self.key.name, error)
 
     def _status(self) -> Mapping[str, Any]:
-        return self.obj.get("status") or {}
+        return part(self.obj, "status")
 
     def _version(self) -> str:
         return str(self.obj["metadata"]["resourceVersion"])

@@ -3,7 +3,7 @@
 Called by `worker`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from trainyard.systems.cluster.port import (
     AlreadyExists,
@@ -21,7 +21,7 @@ class Failure:
     """One way to fail: a word for metrics and logs, and the seconds of the first and the longest backoff.
 
     moved: the world changed under the cycle, which is no error; the next one reads live. ours: a bug of the
-    operator, so its traceback belongs into the log.
+    operator, so its traceback belongs into the log. at_least: the seconds that the API server asked to wait.
     """
 
     word: str
@@ -29,11 +29,15 @@ class Failure:
     longest_seconds: float
     moved: bool = False
     ours: bool = False
+    at_least: float = 0.0
 
-    def delay(self, times: int) -> float:
-        """Return the seconds to wait after the n-th failure in a row (1, 2, …): doubled each time."""
-        return float(min(self.longest_seconds, self.first_seconds * 2.0 ** min(times - 1, 30)))
+    def delay(self, times: int, spread: float = 1.0) -> float:
+        """Return the seconds to wait after the n-th failure in a row (1, 2, …): doubled each time, and spread."""
+        doubled = min(self.longest_seconds, self.first_seconds * 2.0 ** min(times - 1, 30))
+        return float(max(self.at_least, doubled * spread))
 
+
+LONGEST_RETRY_AFTER_SECONDS = 300.0  # whoever asks for more is not believed
 
 CONFLICT = Failure("Conflict", 0.1, 10.0, moved=True)
 UNAVAILABLE = Failure("Unavailable", 1.0, 60.0)
@@ -55,4 +59,7 @@ _BY_TYPE: tuple[tuple[type[Exception], Failure], ...] = (
 
 def classify(error: Exception) -> Failure:
     """Return the failure that an exception of a cycle is."""
-    return next((failure for kind, failure in _BY_TYPE if isinstance(error, kind)), UNEXPECTED)
+    found = next((failure for kind, failure in _BY_TYPE if isinstance(error, kind)), UNEXPECTED)
+    if isinstance(error, Unavailable) and error.retry_after:
+        return replace(found, at_least=min(error.retry_after, LONGEST_RETRY_AFTER_SECONDS))
+    return found

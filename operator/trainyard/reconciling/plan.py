@@ -5,12 +5,29 @@ Used by each kind's `decide` (makes a Plan) and by `reconciling.cycle` (carries 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
+
+from trainyard.systems.cluster.port import Kind
 
 
 @dataclass(frozen=True)
 class Action:
-    """One intention of a plan, carried out as at most one write. Each kind names its own in `state.py`."""
+    """One intention of a plan, carried out as at most one write. Each kind names its own in `state.py`.
+
+    irrevocable: what it does cannot be put back by a later visit, so it is never decided on what a store tells alone.
+    hangs_on: the kinds that are read live for it then, beside the object itself; None for all.
+    by_name: whether only known objects of these kinds are, each by itself. A list waits for the API server's cache.
+    at_once: it may be under way together with its neighbours in the plan that say so too.
+    """
+
+    irrevocable: ClassVar[bool] = False
+    hangs_on: ClassVar[frozenset[Kind] | None] = None
+    by_name: ClassVar[bool] = False
+
+    @property
+    def at_once(self) -> bool:
+        """See above."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -29,6 +46,13 @@ class PatchMetadata(Action):
 
     finalizers: tuple[str, ...] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Release(PatchMetadata):
+    """Take our finalizer from a deleted object: what it still tells of things outside goes with it."""
+
+    irrevocable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -64,9 +88,10 @@ class Record:
 class Plan:
     """What to do now. The cycle carries it out in this order, and stops at the first write that fails.
 
-    actions: in order, one write each. status: the whole resulting status, written last and only if it differs
-    from the one observed (None: leave it alone). records: rows for the database, tried before that last
-    status write; those that could not be written are kept in `status.unrecorded`. notes: events, posted after.
+    actions: in order, one write each, but for what may go at once. status: the whole resulting status, written last
+    and only if it differs from the one observed (None: leave it alone). records: rows for the database, tried before
+    that last status write; those that could not be written are kept in `status.unrecorded`. notes: events, posted
+    after.
     revisit_after: seconds until the next visit (None: when something changes, or at the regular visit).
     """
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from trainyard.reconciling.plan import Action, Plan
 from trainyard.systems.cluster.port import Kind
@@ -30,4 +30,13 @@ class Room(Protocol[Observed, Systems]):
         Returns the newest known state of the object itself (unchanged if the action wrote something else), so
         that later writes of the cycle carry its resourceVersion.
         """
+        ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A room that knows more of an object than its last status says: numbers are not written at each visit."""
+
+    def newest(self, obj: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the object with what this process remembers of it in its status; for metrics, not to decide by."""
         ...

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from trainyard.reconciling.plan import Record
+from trainyard.resources.foreign import parts
 
 UNRECORDED_LIMIT = 50
 RECORDED = "Recorded"
@@ -49,7 +50,7 @@ def _is_empty(value: Any) -> bool:
 
 def waiting_rows(status: Status) -> list[dict[str, Any]]:
     """Return the rows that wait in a status; what is no row is left out."""
-    return [dict(row) for row in status.get("unrecorded") or () if _is_row(row)]
+    return [dict(row) for row in parts(status, "unrecorded") if _is_row(row)]
 
 
 def merged_rows(waiting: Iterable[Mapping[str, Any]], new: Iterable[Record]) -> list[dict[str, Any]]:
@@ -65,14 +66,14 @@ def as_record(row: Mapping[str, Any]) -> Record:
     return Record(**row)
 
 
-def _is_row(row: Any) -> bool:
-    return isinstance(row, Mapping) and row.keys() == Record.__dataclass_fields__.keys()
+def _is_row(row: Mapping[str, Any]) -> bool:
+    return row.keys() == Record.__dataclass_fields__.keys()
 
 
 def with_rows(status: Status, live: Status, rows: Sequence[Any], generation: int, now: datetime) -> dict[str, Any]:
     """Return the status with the rows that wait, and the condition that tells."""
     cond = _recorded(live, bool(rows), generation, now)
-    others = [c for c in status.get("conditions") or () if c.get("type") != RECORDED]
+    others = [c for c in parts(status, "conditions") if c.get("type") != RECORDED]
     return {**status, "unrecorded": list(rows), "conditions": [*others, cond]}
 
 
@@ -81,21 +82,21 @@ def keeping_rows(status: Status, live: Status, generation: int) -> dict[str, Any
 
     Their condition speaks of this generation, or the status that follows would be another write.
     """
-    others = [c for c in status.get("conditions") or () if c.get("type") != RECORDED]
-    kept = [c for c in live.get("conditions") or () if c.get("type") == RECORDED]
+    others = [c for c in parts(status, "conditions") if c.get("type") != RECORDED]
+    kept = [c for c in parts(live, "conditions") if c.get("type") == RECORDED]
     told = [{**c, "observedGeneration": generation} for c in kept]
     return {**status, "unrecorded": live.get("unrecorded") or [], "conditions": [*others, *told]}
 
 
 def tells_of_rows(status: Status) -> bool:
     """Whether the status says anything about rows yet."""
-    return bool(status.get("unrecorded")) or any(c.get("type") == RECORDED for c in status.get("conditions") or ())
+    return bool(status.get("unrecorded")) or any(c.get("type") == RECORDED for c in parts(status, "conditions"))
 
 
 def _recorded(live: Status, waits: bool, generation: int, now: datetime) -> dict[str, Any]:
     state = "False" if waits else "True"
     told: Status = {}
-    before = next((c for c in live.get("conditions") or () if c.get("type") == RECORDED), told)
+    before = next((c for c in parts(live, "conditions") if c.get("type") == RECORDED), told)
     since = before.get("lastTransitionTime") if before.get("status") == state else None
     return {
         "type": RECORDED,

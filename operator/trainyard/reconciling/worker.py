@@ -16,20 +16,22 @@ from trainyard.reconciling.cycle import Cycle, Outcome
 from trainyard.reconciling.errors import Failure, classify
 from trainyard.reconciling.queue import Verdict
 from trainyard.reconciling.tracking import Visit, Written, visiting
-from trainyard.systems.cluster.port import Kind, Ref
+from trainyard.systems.cluster.port import Fenced, Kind, Ref
 
 log = logging.getLogger(__name__)
 
-SEEN_SECONDS = 5.0  # how long the store is waited for after an own write, before the next visit reads live
+SEEN_SECONDS = 5.0  # how long the stores are waited for after a write or a live read, before the next visit reads live
 CYCLE_SECONDS = 300.0  # no client waits longer than its own timeouts; this ends a cycle that hangs all the same
 
-# Whether the store has seen these writes within so many seconds.
-Seen = Callable[[Sequence[Written], float], Awaitable[bool]]
+# Objects and the resourceVersions at which they are known, "" where they are gone.
+Known = Sequence[tuple[Ref, str]]
+# Whether the stores know as much within so many seconds.
+Seen = Callable[[Known, float], Awaitable[bool]]
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a visit was, for metrics. failure is "" where it ended well."""
+    """What a visit was, for metrics, but for its events. failure is "" where it ended well."""
 
     key: Ref
     seconds: float
@@ -48,7 +50,10 @@ class _Trouble:
 
 @dataclass
 class Worker:
-    """Visits keys. `visit_seconds` is the regular visit's interval, `jitter` draws a factor around 1 for it."""
+    """Visits keys.
+
+    visit_seconds: the regular visit's interval; jitter draws a factor around 1 for it. posted: is told the events.
+    """
 
     cycles: Mapping[Kind, Cycle[Any]]
     now: Callable[[], datetime]
@@ -56,6 +61,7 @@ class Worker:
     visit_seconds: float
     jitter: Callable[[], float]
     report: Callable[[Report], None]
+    posted: Callable[[Sequence[Written]], None]
     clock: Callable[[], float] = time.monotonic
     _troubles: dict[Ref, _Trouble] = field(default_factory=dict)
     _live: set[Ref] = field(default_factory=set)
@@ -70,13 +76,14 @@ class Worker:
         word = failure.word if failure else ""
         self.report(Report(key, self.clock() - started, word, writes, outcome))
         after = self._after(key, outcome, failure)
-        return Verdict(after, (lambda: self._settle(key, writes)) if writes else None)
+        told = known(visit)
+        return Verdict(after, (lambda: self._settle(key, told, outcome)) if told or outcome.tell else None)
 
     async def _run(self, key: Ref, visit: Visit) -> tuple[Outcome, Failure | None]:
         try:
             with visiting(visit):
                 async with asyncio.timeout(CYCLE_SECONDS):
-                    outcome = await self.cycles[key.kind].run(key, self.now())
+                    outcome = await self.cycles[key.kind].carry_out(key, self.now())
         except Exception as error:  # noqa: BLE001 - one object's failure, whatever it is, must not hurt another
             failure = classify(error)
             self._tell(key, failure, error)
@@ -100,12 +107,29 @@ class Worker:
         if failure:
             # A write may have happened without an answer, or the store is behind: look at the truth next time.
             self._live.add(key)
-            return failure.delay(self._troubles[key].times) * self.jitter()
+            return failure.delay(self._troubles[key].times, self.jitter())
         if outcome.gone:
             return None
         regular = self.visit_seconds * self.jitter()
         return regular if outcome.revisit_after is None else min(outcome.revisit_after, regular)
 
-    async def _settle(self, key: Ref, writes: Sequence[Written]) -> None:
-        if not await self.seen(writes, SEEN_SECONDS):
+    async def _settle(self, key: Ref, known: Known, outcome: Outcome) -> None:
+        """Post the events, and wait meanwhile until the stores know what this visit knew."""
+        seen, _ = await asyncio.gather(self.seen(known, SEEN_SECONDS), self._tell_people(key, outcome))
+        if not seen:
             self._live.add(key)
+
+    async def _tell_people(self, key: Ref, outcome: Outcome) -> None:
+        if outcome.tell is None:
+            return
+        with visiting(Visit()) as telling:
+            try:
+                await outcome.tell()
+            except Fenced as error:
+                log.warning("events of %s were not posted: %s", key.name, error)
+        self.posted(telling.writes)
+
+
+def known(visit: Visit) -> Known:
+    """Return what the stores have to know before they are read again: the writes, and what was read live."""
+    return tuple((visit.read | {write.ref: write.resource_version for write in visit.writes}).items())

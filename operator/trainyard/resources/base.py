@@ -5,9 +5,9 @@ structural schemas; what one object shows wrong is a CEL rule here, so that the 
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 
@@ -60,6 +60,8 @@ FolderUri = Annotated[
 ]
 Image = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", min_length=1, max_length=512)]
 Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"}, max_length=40)]
+MOST_ROWS = 2**53 - 1  # the greatest whole number that every reader of JSON takes for one
+RowNumber = Annotated[int, Field(ge=0, le=MOST_ROWS)]
 Seconds = Annotated[int, Field(ge=0, le=31_536_000)]
 # As Kubernetes writes quantities (apimachinery, resource.Quantity), without negative ones.
 Quantity = Annotated[
@@ -92,6 +94,23 @@ class StatusModel(Model):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True, use_enum_values=True
     )
+
+
+Status = TypeVar("Status", bound=StatusModel)
+
+
+def status_of(obj: Mapping[str, Any], model: type[Status]) -> Status:
+    """Read an object's status; one that cannot be read is as good as lost, and is made again."""
+    try:
+        return model.model_validate(obj.get("status") or {})
+    except ValidationError:
+        return model()
+
+
+def first_wrong(error: ValidationError) -> str:
+    """Name the first field that is wrong, and how (`spec.model: Field required`); what it holds is not told."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _bounded(value: Mapping[str, str]) -> Mapping[str, str]:

@@ -10,16 +10,18 @@ from pydantic import Field, StringConstraints
 
 from trainyard.resources.base import StatusModel, Timestamp, map_by
 
+MESSAGE_LIMIT = 2048
+
 
 class Condition(StatusModel):
     """One condition of an object."""
 
     type: Annotated[str, StringConstraints(max_length=63)] = Field(description="What the condition is about.")
     status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    reason: Annotated[str, StringConstraints(max_length=63)] = Field(
-        default="", description="One CamelCase word to act on."
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=63)] = Field(
+        description="One CamelCase word to act on."
     )
-    message: Annotated[str, StringConstraints(max_length=2048)] = Field(
+    message: Annotated[str, StringConstraints(max_length=MESSAGE_LIMIT)] = Field(
         default="", description="A sentence for a person."
     )
     observed_generation: int = Field(default=0, description="The generation of the spec that it speaks of.")
@@ -41,9 +43,12 @@ def condition(
     reason: str,
     message: str = "",
 ) -> Condition:
-    """Make a condition; None means Unknown. Times and generation are added by `merge`."""
+    """Make a condition; None means Unknown. Times and generation are added by `merge`.
+
+    A message may quote what somebody wrote; beyond the limit it is cut.
+    """
     text: Literal["True", "False", "Unknown"] = "Unknown" if status is None else "True" if status else "False"
-    return Condition(type=type, status=text, reason=reason, message=message)
+    return Condition(type=type, status=text, reason=reason, message=message[:MESSAGE_LIMIT])
 
 
 def merge(before: Iterable[Condition], now: Iterable[Condition], generation: int, at: str) -> tuple[Condition, ...]:

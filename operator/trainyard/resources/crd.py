@@ -6,7 +6,7 @@ Called by `make generate`, `make verify`, the commit hook and the tests.
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """What a CustomResourceDefinition says beside the schema of its models."""
+    """What a CustomResourceDefinition says beside the schema of its models; `scale`: paths of that subresource."""
 
     kind: str
     short: str
@@ -54,6 +54,7 @@ class Kind:
     columns: tuple[Column, ...]
     selectable: tuple[str, ...] = (".spec.model",)
     max_name: int = MAX_NAME
+    scale: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def plural(self) -> str:
@@ -121,6 +122,7 @@ KINDS = (
             REASON,
             Column("Run", ".spec.source.run", description="The TrainingRun that made it."),
             Column("Served By", ".status.servedBy", description="Rollouts that send it traffic."),
+            Column("Holds", ".status.holds", description="The aliases that it holds."),
             Column("Digest", ".spec.artifact.digest", description="The artifact's digest.", wide=True),
             MESSAGE,
             AGE,
@@ -143,6 +145,11 @@ KINDS = (
             MESSAGE,
             AGE,
         ),
+        scale={
+            "specReplicasPath": ".spec.target.kubernetes.serving.replicas",
+            "statusReplicasPath": ".status.replicas",
+            "labelSelectorPath": ".status.selector",
+        },
     ),
 )
 
@@ -175,7 +182,7 @@ def _version(kind: Kind) -> dict[str, Any]:
         "name": VERSION,
         "served": True,
         "storage": True,
-        "subresources": {"status": {}},
+        "subresources": {"status": {}, **({"scale": dict(kind.scale)} if kind.scale else {})},
         "selectableFields": [{"jsonPath": path} for path in kind.selectable],
         "additionalPrinterColumns": [_column(column) for column in kind.columns],
         "schema": {"openAPIV3Schema": _root(kind)},

@@ -11,6 +11,7 @@ from trainyard.resources.base import (
     Model,
     Name,
     Resource,
+    RowNumber,
     StatusModel,
     Timestamp,
     Uri,
@@ -83,10 +84,18 @@ class Source(Model):
     )
 
 
-class ModelVersionSpec(Model):
-    """One model. Immutable."""
+FIXED = ("model", "artifact", "metrics", "source", "evaluation", "createdAt")
+_UNCHANGED = " && ".join(
+    f"has(self.{f}) == has(oldSelf.{f}) && (!has(self.{f}) || self.{f} == oldSelf.{f})" for f in FIXED
+)
 
-    model_config = ConfigDict(json_schema_extra=rules(("self == oldSelf", "a ModelVersion is immutable: make another")))
+
+class ModelVersionSpec(Model):
+    """One model. Immutable, but for what people call it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules((_UNCHANGED, "a ModelVersion is immutable but for its aliases: make another"))
+    )
 
     model: Name = Field(description="The model it is a version of.")
     artifact: Artifact = Field(description="Its bytes.")
@@ -99,6 +108,12 @@ class ModelVersionSpec(Model):
     evaluation: Evaluation = Field(default_factory=Evaluation, description="The gate it must pass.")
     created_at: Timestamp = Field(
         description="When it was made, in microseconds UTC; the newest version is the one with the greatest."
+    )
+    aliases: Annotated[tuple[Word, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})] = (
+        Field(
+            default=(),
+            description="Names that Rollouts follow; the newest Ready version of the model that lists one holds it.",
+        )
     )
 
 
@@ -139,9 +154,13 @@ class ModelVersionStatus(StatusModel):
     served_by: Annotated[tuple[Name, ...], Field(max_length=50)] = Field(
         default=(), description="Rollouts that send it traffic."
     )
+    holds: Annotated[tuple[Word, ...], Field(max_length=16, json_schema_extra={"x-kubernetes-list-type": "set"})] = (
+        Field(default=(), description="The aliases that it holds; no two versions of a model show the same one.")
+    )
     rejections: Annotated[tuple[Rejection, ...], Field(max_length=50)] = Field(
         default=(), description="Rollouts that rejected it."
     )
+    sequence: RowNumber = Field(default=0, description="The number of the last row about its aliases.")
     unrecorded: Annotated[
         tuple[
             Annotated[dict[str, Any], Field(json_schema_extra={"x-kubernetes-preserve-unknown-fields": True})],

@@ -6,20 +6,18 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from trainyard.resources.base import (
     DNS1123,
-    Decimal,
     Image,
     Model,
     Name,
     ObjectName,
     Resource,
-    Seconds,
     Word,
     exactly_one,
     map_by,
-    ordered,
     rules,
 )
 from trainyard.resources.pods import EnvVar, Placement, Resources
+from trainyard.resources.rollout_analysis import Analysis, AnalysisMetric
 from trainyard.resources.rollout_status import (
     Ending,
     HistoryEntry,
@@ -29,6 +27,8 @@ from trainyard.resources.rollout_status import (
     RevisionStatus,
     RolloutStatus,
 )
+from trainyard.resources.rollout_strategy import Canary, CanaryReplicas, Pause, Step, Strategy
+from trainyard.resources.triggers import Cron, TimeZone
 
 Host = Annotated[
     str,
@@ -50,9 +50,12 @@ class Latest(Model):
 class VersionSource(Model):
     """Which version is wanted: exactly one."""
 
-    model_config = ConfigDict(json_schema_extra=rules(exactly_one("name", "latest")))
+    model_config = ConfigDict(json_schema_extra=rules(exactly_one("name", "alias", "latest")))
 
     name: Name | None = Field(default=None, description="A ModelVersion by name.")
+    alias: Word | None = Field(
+        default=None, description="The version that holds this alias; when the alias moves, it supersedes at once."
+    )
     latest: Latest | None = Field(default=None, description="The newest Ready ModelVersion of the model.")
 
 
@@ -154,130 +157,6 @@ class Target(Model):
     kubernetes: KubernetesTarget | None = Field(default=None, description="On this cluster.")
 
 
-class Pause(Model):
-    """Wait: for a time in which the measurements stay good, or for a person."""
-
-    duration_seconds: Annotated[int, Field(ge=1, le=2_592_000)] | None = Field(
-        default=None, description="How long; until `promote` where left out."
-    )
-
-
-class Step(Model):
-    """One rung of the ladder: exactly one."""
-
-    model_config = ConfigDict(json_schema_extra=rules(exactly_one("setWeight", "pause")))
-
-    set_weight: Annotated[int, Field(ge=0, le=100)] | None = Field(
-        default=None, description="Send this many of a hundred requests to the canary."
-    )
-    pause: Pause | None = Field(default=None, description="Wait for a time, or for a person ({}).")
-
-
-class CanaryReplicas(Model):
-    """How many canary pods: exactly one. Without it, in step with the weight, at least one."""
-
-    model_config = ConfigDict(json_schema_extra=rules(exactly_one("percent", "count")))
-
-    percent: Annotated[int, Field(ge=1, le=100)] | None = Field(default=None, description="Of the replicas.")
-    count: Annotated[int, Field(ge=1, le=1000)] | None = Field(default=None, description="This many.")
-
-
-class Canary(Model):
-    """Step by step to the new revision."""
-
-    steps: Annotated[tuple[Step, ...], Field(max_length=100)] = Field(
-        default=(), description="The ladder; after the last step the revision is promoted."
-    )
-    replicas: CanaryReplicas | None = Field(default=None, description="How many canary pods.")
-
-
-class Strategy(Model):
-    """How a new revision takes over: exactly one."""
-
-    model_config = ConfigDict(json_schema_extra=rules(exactly_one("canary")))
-
-    canary: Canary | None = Field(default=None, description="Step by step.")
-
-
-_LIMITS = ("min", "max", "maxIncrease", "maxIncreasePercent", "maxDecrease", "maxDecreasePercent")
-
-
-class AnalysisMetric(Model):
-    """One measurement and its limits (all inclusive)."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            exactly_one("builtin", "query"),
-            (
-                " || ".join(f"has(self.{f})" for f in _LIMITS),
-                f"a metric needs at least one limit: {', '.join(_LIMITS[:-1])} or {_LIMITS[-1]}",
-            ),
-            ordered("min", "max"),
-            (
-                "!has(self.builtin) || self.builtin != 'ErrorRate' || "
-                "((!has(self.min) || (double(self.min) >= 0.0 && double(self.min) <= 1.0)) && "
-                "(!has(self.max) || (double(self.max) >= 0.0 && double(self.max) <= 1.0)))",
-                "ErrorRate is a share between 0 and 1: write 1 percent as 0.01",
-            ),
-        )
-    )
-
-    name: Word = Field(description="Its name; unique in the list.")
-    builtin: Literal["ErrorRate", "LatencyP50", "LatencyP95", "LatencyP99", "Requests"] | None = Field(
-        default=None,
-        description="ErrorRate (share 0 to 1), a latency quantile (seconds) or Requests (per second) of the server.",
-    )
-    query: Annotated[str, StringConstraints(min_length=1, max_length=4096)] | None = Field(
-        default=None,
-        description="PromQL with $(rollout) $(namespace) $(revision) $(version) $(stableRevision) $(window).",
-    )
-    min: Decimal | None = Field(default=None, description="The least value that passes.")
-    max: Decimal | None = Field(default=None, description="The greatest value that passes.")
-    max_increase: Decimal | None = Field(default=None, description="At most this much above stable.")
-    max_increase_percent: Decimal | None = Field(default=None, description="At most this many percent above stable.")
-    max_decrease: Decimal | None = Field(default=None, description="At most this much below stable.")
-    max_decrease_percent: Decimal | None = Field(default=None, description="At most this many percent below stable.")
-    failure_limit: Annotated[int, Field(ge=0, le=1000)] = Field(
-        default=0, description="How many measurements may fail in a canary before it is aborted."
-    )
-
-
-class Analysis(Model):
-    """What is measured while a canary serves."""
-
-    model_config = ConfigDict(
-        json_schema_extra=rules(
-            (
-                "self.maxHoldSeconds >= self.intervalSeconds",
-                "maxHoldSeconds is shorter than intervalSeconds: it would end before the next measurement",
-            )
-        )
-    )
-
-    interval_seconds: Annotated[int, Field(ge=1, le=3600)] = Field(default=30, description="How often.")
-    window_seconds: Annotated[int, Field(ge=1, le=86_400)] | None = Field(
-        default=None, description="Over how long; four scrape intervals where left out, and never less."
-    )
-    warm_up_seconds: Seconds = Field(default=0, description="After each change of weight, before measuring.")
-    min_requests: Annotated[int, Field(ge=0, le=1_000_000_000)] = Field(
-        default=100, description="Requests since the step began before a measurement counts."
-    )
-    on_no_data: Literal["Hold", "Abort"] = Field(
-        default="Hold",
-        description="After maxHoldSeconds without a passing measurement: keep holding, or abort.",
-    )
-    max_hold_seconds: Annotated[int, Field(ge=1, le=2_592_000)] = Field(
-        default=1800, description="How long a step may be held by missing or inconclusive measurements."
-    )
-    metrics: Annotated[
-        tuple[AnalysisMetric, ...],
-        Field(
-            max_length=20,
-            json_schema_extra=map_by("name"),
-        ),
-    ] = Field(default=(), description="What is measured.")
-
-
 class UserAction(Model):
     """What a person asks for; written by the CLI. Done once per id."""
 
@@ -290,8 +169,64 @@ class UserAction(Model):
     by: Annotated[str, StringConstraints(max_length=253)] = Field(default="", description="Who asks (as claimed).")
 
 
+class Freeze(Model):
+    """A window in which nothing new is begun and no weight rises; what goes wrong still goes back."""
+
+    name: Name = Field(description="Its name, told while it holds.")
+    cron: Cron = Field(description="When it begins.")
+    duration_seconds: Annotated[int, Field(ge=60, le=2_592_000)] = Field(description="How long it lasts.")
+    time_zone: TimeZone = Field(default="UTC", description="A name of the IANA time zone database.")
+
+
+# A rule that cannot be evaluated refuses every write, also those of the operator to a status; so none relies on what
+# an object from looser times may lack.
+_UNREADABLE = "!has(self.strategy)"
+_DECIDES = "m.name == self.strategy.experiment.decideOn && has(m.sequential)"
+_KNOWN = "has(self.analysis.metrics) && {where}.metrics.all(n, self.analysis.metrics.exists(m, m.name == n))"
+_BY_USER = "m.name == self.strategy.experiment.decideOn && has(m.ratio)"
+# What decides an experiment is waited for as long as the experiment lasts, and holds nothing.
+_HELD = "!(has(self.strategy.experiment) && m.name == self.strategy.experiment.decideOn)"
+_LATEST = "self.analysis.maxHoldSeconds - self.analysis.intervalSeconds"
+_LATE = f"has(m.labelDelaySeconds) && m.labelDelaySeconds > {_LATEST} && {_HELD}"
+
+
 class RolloutSpec(Model):
     """How a model's versions take traffic."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            (
+                f"{_UNREADABLE} || !has(self.strategy.experiment) || "
+                f"(has(self.analysis.metrics) && self.analysis.metrics.exists(m, {_DECIDES}))",
+                "experiment.decideOn must name a sequential metric of analysis.metrics",
+            ),
+            (
+                f"{_UNREADABLE} || !has(self.strategy.experiment) || has(self.strategy.experiment.assignment) || "
+                f"!has(self.analysis.metrics) || !self.analysis.metrics.exists(m, {_BY_USER})",
+                "NeedsAssignment: a ratio may count users; without strategy.experiment.assignment only per-request "
+                "metrics (ErrorRate, SlowShare) can decide",
+            ),
+            (
+                f"{_UNREADABLE} || "
+                "!has(self.strategy.canary) || !has(self.strategy.canary.steps) || self.strategy.canary.steps.all(s, "
+                f"!has(s.analysis) || !has(s.analysis.metrics) || ({_KNOWN.format(where='s.analysis')}))",
+                "an analysis step names a metric that is not in analysis.metrics",
+            ),
+            (
+                f"{_UNREADABLE} || !has(self.strategy.blueGreen) || !has(self.strategy.blueGreen.beforeSwitch) || "
+                "!has(self.strategy.blueGreen.beforeSwitch.metrics) || "
+                f"({_KNOWN.format(where='self.strategy.blueGreen.beforeSwitch')})",
+                "blueGreen.beforeSwitch names a metric that is not in analysis.metrics",
+            ),
+            (
+                f"{_UNREADABLE} || !has(self.analysis) || !has(self.analysis.metrics) || "
+                "!has(self.analysis.maxHoldSeconds) || !has(self.analysis.intervalSeconds) || "
+                f"!self.analysis.metrics.exists(m, {_LATE})",
+                "labelDelaySeconds and one interval must fit into analysis.maxHoldSeconds: a step would be held too "
+                "long before the first labels count",
+            ),
+        )
+    )
 
     model: Name = Field(description="The model.")
     version: VersionSource = Field(description="Which version is wanted; exactly one branch.")
@@ -304,6 +239,12 @@ class RolloutSpec(Model):
     )
     scale_down_delay_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
         default=30, description="How long pods stay after their weight became 0."
+    )
+    rollback_window: Annotated[int, Field(ge=0, le=20)] = Field(
+        default=0, description="Going back to one of so many revisions that were stable last needs no steps."
+    )
+    freeze: Annotated[tuple[Freeze, ...], Field(max_length=20, json_schema_extra=map_by("name"))] = Field(
+        default=(), description="Times in which no weight rises."
     )
     paused: bool = Field(default=False, description="Hold everything as it is.")
     deletion_policy: Literal["Delete", "Orphan"] = Field(
@@ -325,6 +266,7 @@ __all__ = [
     "Canary",
     "CanaryReplicas",
     "Ending",
+    "Freeze",
     "HistoryEntry",
     "KubernetesTarget",
     "Latest",

@@ -47,7 +47,7 @@ class Trigger(Model):
 
 
 class TrainingRunSpec(Model):
-    """What is run. Immutable, but for `cancel`, which can only become true."""
+    """What is run. Immutable, but for `cancel`, which can only become true, and who set it."""
 
     model_config = ConfigDict(
         json_schema_extra=rules(
@@ -56,6 +56,15 @@ class TrainingRunSpec(Model):
                 for f in ("revision", "description", "experiment", "parameters", "requestedBy")
             ),
             ("self.cancel || !oldSelf.cancel", "cancel cannot be taken back: create another TrainingRun"),
+            (
+                "self.cancel || !has(self.cancelledBy) || self.cancelledBy == ''",
+                "cancelledBy is set together with cancel",
+            ),
+            (
+                "!oldSelf.cancel || (has(self.cancelledBy) ? self.cancelledBy : '') == "
+                "(has(oldSelf.cancelledBy) ? oldSelf.cancelledBy : '')",
+                "cancelledBy is set together with cancel, and stays",
+            ),
         )
     )
 
@@ -77,6 +86,9 @@ class TrainingRunSpec(Model):
         default="", description="The person or service that asked, as it says.", json_schema_extra=_SAME
     )
     cancel: bool = Field(default=False, description="Stop the run and free what it holds. One-way.")
+    cancelled_by: Annotated[str, StringConstraints(max_length=256)] = Field(
+        default="", description="The person or service that cancelled it, as it says; set together with cancel."
+    )
 
 
 class EngineRun(StatusModel):
@@ -162,6 +174,9 @@ class TrainingRunStatus(StatusModel):
     package_digest: Digest | None = Field(default=None, description="The Kubeflow package that is run.")
     requested_by: Annotated[str, StringConstraints(max_length=256)] = Field(
         default="", description="The person or service that asked, as it says."
+    )
+    cancelled_by: Annotated[str, StringConstraints(max_length=256)] = Field(
+        default="", description="The person or service that cancelled it, as it says; empty where it was not cancelled."
     )
     experiment: Annotated[str, StringConstraints(max_length=128)] = Field(
         default="", description="A word that groups runs."

@@ -45,6 +45,19 @@ Cron = Annotated[
         )
     ),
 ]
+TimeZone = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", max_length=64),
+    Field(
+        json_schema_extra=rules(
+            ("timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0", "not a time zone of the IANA database"),
+            (
+                "!self.lowerAscii().startsWith('local')",
+                "what is local differs from machine to machine: name a zone",
+            ),
+        )
+    ),
+]
 # The minute of a schedule that a run is for.
 Slot = Annotated[str, StringConstraints(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}Z$", max_length=17)]
 EventSource = Annotated[str, StringConstraints(max_length=1024)]
@@ -56,19 +69,7 @@ class Schedule(Model):
 
     name: Name = Field(description="Its name; it stands in the runs it starts.")
     cron: Cron = Field(description="Minute, hour, day of month, month, day of week; as in Debian's cron.")
-    time_zone: Annotated[
-        str,
-        StringConstraints(pattern=r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$", max_length=64),
-        Field(
-            json_schema_extra=rules(
-                ("timestamp('2026-01-01T00:00:00Z').getHours(self) >= 0", "not a time zone of the IANA database"),
-                (
-                    "!self.lowerAscii().startsWith('local')",
-                    "what is local differs from machine to machine: name a zone",
-                ),
-            )
-        ),
-    ] = Field(default="UTC", description="A name of the IANA time zone database.")
+    time_zone: TimeZone = Field(default="UTC", description="A name of the IANA time zone database.")
     parameters: ParameterMap = Field(default_factory=dict, description="Values for the runs it starts.")
     suspend: bool = Field(default=False, description="Start no run while true; slots that pass are not made up for.")
 

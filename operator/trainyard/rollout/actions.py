@@ -1,9 +1,12 @@
 """What a person asks for by `spec.action`: done once per id, or refused with an event where it no longer fits. Pure."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 from trainyard.reconciling.plan import Action, Note
 from trainyard.resources.rollout import UserAction
+from trainyard.resources.rollout_status import ActionResult
 from trainyard.rollout import history, promotion, steps
 from trainyard.rollout.moves import Move
 from trainyard.rollout.revisions import status_of
@@ -11,12 +14,16 @@ from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import MarkRevision
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, Ref
 
+FORWARD = ("Promote", "PromoteFull")  # what a person or a freeze window can hold back
+
 
 def answer(s: Situation) -> Move | None:
     """Return the move that a waiting action asks for; None where there is none, or it waits for `paused`."""
     action = s.action
-    if action is None or (s.spec.paused and action.kind in ("Promote", "PromoteFull")):
+    if action is None or (s.spec.paused and action.kind in FORWARD):
         return None
+    if s.frozen and action.kind in FORWARD:
+        return _frozen(s, action)
     return _VERBS[action.kind](s, action) or _stale(s, action)
 
 
@@ -29,21 +36,27 @@ def _fits(s: Situation, action: UserAction) -> bool:
 def _abort(s: Situation, action: UserAction) -> Move | None:
     if not _fits(s, action):
         return None
-    return promotion.go_back(s, "Aborted", f"aborted by {action.by or 'a person'}", handled_action=action.id)
+    message = f"aborted by {_who(s, action)}"
+    return promotion.go_back(s, "Aborted", message, action.by, **_answered(s, action, "Done"))
 
 
 def _promote(s: Situation, action: UserAction) -> Move | None:
-    """Go past a pause, or past measurements that hold; not while a weight is on its way."""
-    held = steps.is_pause(s.steps, s.step) or s.progress.held_since is not None
+    """Go past a step that lasts, or past measurements that hold; not while a weight is on its way."""
+    held = steps.lasts(s.steps, s.step) or s.progress.held_since is not None
     if not _fits(s, action) or s.status.ending or not s.is_routed or not held:
         return None
-    return promotion.go_on(s, handled_action=action.id)
+    move = promotion.go_on(s, action.by, **_answered(s, action, "Done"))
+    revision, step = s.canary.revision if s.canary else "", s.status.step
+    message = f"{_who(s, action)} let revision {revision} go on past step {step}"
+    rows = (history.row("StepPassed", s.canary, step=step, by=action.by),) if s.canary else ()
+    return replace(move, rows=(*rows, *move.rows), notes=(Note("StepPassed", message, action.id), *move.notes))
 
 
 def _promote_full(s: Situation, action: UserAction) -> Move | None:
     if not _fits(s, action) or (s.status.ending and s.status.ending.outcome == "FastPromoted"):
         return None
-    return promotion.to_the_end(s, f"promoted by {action.by or 'a person'}", handled_action=action.id)
+    message = f"promoted by {_who(s, action)}"
+    return promotion.to_the_end(s, message, action.by, **_answered(s, action, "Done"))
 
 
 def _retry(s: Situation, action: UserAction) -> Move | None:
@@ -56,9 +69,9 @@ def _retry(s: Situation, action: UserAction) -> Move | None:
     version = kept.version if kept else refused.version if refused and refused.revision == revision else ""
     freed = {revision} | {r for r, k in s.seen.stored.items() if k.version == version}
     rejected = tuple(r for r in s.status.rejected if r not in freed)
-    meant = s.status.model_copy(update={"rejected": rejected, "handled_action": action.id})
+    meant = s.status.model_copy(update={"rejected": rejected, **_answered(s, action, "Done")})
     rows = (history.row("Retried", status_of(kept), by=action.by),) if kept else ()
-    note = Note("Retried", f"revision {revision} may be tried again", action.id)
+    note = Note("Retried", f"{_who(s, action)} lets revision {revision} be tried again", action.id)
     return Move(meant, _unmark(s, freed), rows=rows, notes=(note,), again=0.0)
 
 
@@ -72,8 +85,25 @@ def _stale(s: Situation, action: UserAction) -> Move:
     at = f"revision {s.canary.revision}, step {s.status.step}" if s.canary else "no canary"
     asked = ", ".join(f"{k} {v}" for k, v in (("revision", action.revision), ("step", action.step)) if v is not None)
     message = f"{action.kind}{f' for {asked}' if asked else ''} is ignored: there is {at}"
-    meant = s.status.model_copy(update={"handled_action": action.id})
+    meant = s.status.model_copy(update=_answered(s, action, "Stale"))
     return Move(meant, notes=(Note("ActionStale", message, action.id, "Warning"),))
+
+
+def _frozen(s: Situation, action: UserAction) -> Move:
+    """Say that a freeze window holds. It is not kept for later: by then the person may not be there."""
+    message = f"{action.kind} is ignored: freeze window {s.frozen} holds; without it in spec.freeze, ask again"
+    meant = s.status.model_copy(update=_answered(s, action, "Frozen"))
+    return Move(meant, notes=(Note("ActionFrozen", message, action.id, "Warning"),))
+
+
+def _answered(s: Situation, action: UserAction, result: ActionResult) -> dict[str, Any]:
+    return history.with_answer(s.status, action, result, s.at)
+
+
+def _who(s: Situation, action: UserAction) -> str:
+    """Name who asks; where no policy of the API server checks it, it is what they claim."""
+    proven = s.seen.config.proven_actions
+    return (action.by if proven else f"{action.by} (as claimed)") if action.by else "a person"
 
 
 _VERBS: dict[str, Callable[[Situation, UserAction], Move | None]] = {

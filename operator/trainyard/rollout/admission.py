@@ -3,42 +3,55 @@
 from collections.abc import Iterable
 
 from trainyard import naming
-from trainyard.resources.rollout import AnalysisMetric
-from trainyard.rollout import queries
-from trainyard.rollout.analysis import COMPARED
+from trainyard.rollout import freeze, gateway, questions, steps
 from trainyard.rollout.rendering import server_image
+from trainyard.rollout.shortcuts import MAX_HEADER_ROUTES
 from trainyard.rollout.situation import Situation, is_ours
 from trainyard.rollout.state import Rival
 
 Refusal = tuple[str, str]
+# Where the route is somebody else's, would take somebody's requests, or cannot be rendered.
+HANDS_OFF = frozenset({"Unsupported", "RouteConflict", "HostPathConflict"})
 
 
 def refusal(s: Situation) -> Refusal | None:
     """Return (reason, sentence) where the Rollout is not accepted; everything stays as it is then."""
-    if s.spec.target.kubernetes is None or s.spec.strategy.canary is None:
-        return ("Unsupported", "this operator knows target.kubernetes and strategy.canary only")
+    strategy = s.spec.strategy
+    if s.spec.target.kubernetes is None or not (strategy.canary or strategy.blue_green or strategy.experiment):
+        return ("Unsupported", "this operator knows target.kubernetes, and strategies canary, blueGreen, experiment")
     if not server_image(s.serving, s.seen.config):
         return ("NoServerImage", f"no server image is configured for runtime {s.serving.runtime}; set serving.image")
-    return _bad_metric(s) or _foreign_route(s) or _rival(s)
+    unreadable = freeze.problem(s.spec.freeze)
+    if unreadable:
+        return ("InvalidFreeze", unreadable)
+    decides = strategy.experiment.decide_on if strategy.experiment else ""
+    measured = questions.problem(s.analysis, s.seen.config, decides) or _nothing_to_measure(s)
+    return measured or _foreign_route(s) or _rival(s) or _beyond_gateway(s)
 
 
-def _bad_metric(s: Situation) -> Refusal | None:
-    metrics = s.analysis.metrics
-    if len({m.name for m in metrics}) < len(metrics):
-        return ("DuplicateMetric", "metric names must differ")
-    found = (_metric_problem(metric, s.seen.config.custom_queries) for metric in metrics)
-    return next((problem for problem in found if problem), None)
+def _beyond_gateway(s: Situation) -> Refusal | None:
+    """Refuse what the route could not hold, or the Gateway would not do."""
+    if _most_header_routes(s) > MAX_HEADER_ROUTES:
+        return ("TooManyHeaderRoutes", f"at most {MAX_HEADER_ROUTES} header routes may stand at a time")
+    missing = gateway.lacking(gateway.needed(s.spec), s.seen.offers)
+    return ("GatewayLacksFeature", missing) if missing else None
 
 
-def _metric_problem(metric: AnalysisMetric, custom: bool) -> Refusal | None:
-    if all(getattr(metric, name) is None for name in ("min", "max", *COMPARED)):
-        return ("NoLimit", f"metric {metric.name} has no limit")
-    if metric.query is None:
-        return None
-    if not custom:
-        return ("CustomQueriesDisabled", f"metric {metric.name}: queries of one's own are off in this installation")
-    problem = queries.check(metric.query)
-    return ("InvalidQuery", f"metric {metric.name}: {problem}") if problem else None
+def _most_header_routes(s: Situation) -> int:
+    """Return how many header routes stand at a time, counted only where they could be too many."""
+    setting = [number for number, rung in enumerate(s.steps) if rung.header]
+    if len(setting) <= MAX_HEADER_ROUTES:
+        return len(setting)
+    return max(len(steps.headers_at(s.steps, number)) for number in setting)
+
+
+def _nothing_to_measure(s: Situation) -> Refusal | None:
+    """Refuse an analysis step that nothing would ever pass."""
+    always = any(metric.background for metric in s.analysis.metrics)
+    for number, rung in enumerate(s.steps):
+        if rung.analysis and not always and not rung.analysis.metrics:
+            return ("NothingToMeasure", f"step {number} waits for measurements, and there is no metric to measure")
+    return None
 
 
 def _foreign_route(s: Situation) -> Refusal | None:

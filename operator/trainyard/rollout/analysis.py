@@ -4,12 +4,18 @@ Only Fail counts towards an abort; nothing but Pass promotes; everything else ho
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Literal
 
 from trainyard.resources.rollout import Analysis, AnalysisMetric, MetricStatus
+from trainyard.resources.rollout_strategy import Experiment
+from trainyard.rollout import comparing
+from trainyard.rollout import experiment as experiments
+from trainyard.rollout.blocks import Blocks
+from trainyard.rollout.comparing import Compared
 from trainyard.rollout.state import Measurement
 from trainyard.systems.prometheus.port import Answer, Sample
 
@@ -50,18 +56,23 @@ def window_seconds(analysis: Analysis, scrape_seconds: int) -> int:
 
 def slot_at(moment: datetime, started: datetime, interval: int) -> int:
     """Return the number of the interval since the step's start: each is measured once."""
-    return math.floor((moment - started).total_seconds() / interval)
+    return math.floor((moment - instant(started, 0, interval)).total_seconds() / interval)
 
 
-def first_slot(analysis: Analysis, scrape_seconds: int) -> int:
+def first_slot(analysis: Analysis, scrape_seconds: int, started: datetime) -> int:
     """Return the first interval whose whole window lies after the step's start and the warm-up."""
-    early = window_seconds(analysis, scrape_seconds) + analysis.warm_up_seconds
-    return math.ceil(early / analysis.interval_seconds)
+    early = timedelta(seconds=window_seconds(analysis, scrape_seconds) + analysis.warm_up_seconds)
+    since_zero = (started + early - instant(started, 0, analysis.interval_seconds)).total_seconds()
+    return math.ceil(since_zero / analysis.interval_seconds)
 
 
 def instant(started: datetime, slot: int, interval: int) -> datetime:
-    """Return when an interval is measured: the same instant whoever asks, and however often."""
-    return started + timedelta(seconds=slot * interval)
+    """Return when an interval is measured: on a grid of all Rollouts with this interval, so that they share queries.
+
+    Interval 0 lies at the step's start or up to one interval before it.
+    """
+    zero = math.floor(started.timestamp() / interval) * interval
+    return datetime.fromtimestamp(zero + slot * interval, UTC)
 
 
 def read(answer: Answer, query: str, revision: str | None, now: datetime, interval: int) -> Reading:
@@ -122,21 +133,23 @@ def compared_bounds(metric: AnalysisMetric, stable: float) -> tuple[Bound, ...]:
     """Return the limits that depend on stable's number over the same window."""
     base = f"stable's {number(stable)}"
     rooms = (
-        (metric.max_increase, True, 1.0, f"above {base} by more than {metric.max_increase}"),
-        (metric.max_increase_percent, True, None, f"above {base} by more than {metric.max_increase_percent} %"),
-        (metric.max_decrease, False, 1.0, f"below {base} by more than {metric.max_decrease}"),
-        (metric.max_decrease_percent, False, None, f"below {base} by more than {metric.max_decrease_percent} %"),
+        (metric.max_increase, True, False, f"above {base} by more than {metric.max_increase}"),
+        (metric.max_increase_percent, True, True, f"above {base} by more than {metric.max_increase_percent} %"),
+        (metric.max_decrease, False, False, f"below {base} by more than {metric.max_decrease}"),
+        (metric.max_decrease_percent, False, True, f"below {base} by more than {metric.max_decrease_percent} %"),
     )
     return tuple(
-        Bound(_moved(stable, float(room), unit, upper), upper, words)
-        for room, upper, unit, words in rooms
+        Bound(_moved(stable, room, is_percent, upper), upper, words)
+        for room, upper, is_percent, words in rooms
         if room is not None
     )
 
 
-def _moved(stable: float, room: float, unit: float | None, upper: bool) -> float:
-    step = room if unit is not None else abs(stable) * room / 100
-    return stable + step if upper else stable - step
+def _moved(stable: float, room: str, is_percent: bool, upper: bool) -> float:
+    """Return the limit, reckoned as it is written: 0.1 above 0.7 is 0.8, and 0.8 is still inside."""
+    base, step = Decimal(repr(stable)), Decimal(room)
+    step = abs(base) * step / 100 if is_percent else step
+    return float(base + step if upper else base - step)
 
 
 def _breach(value: float, bounds: Iterable[Bound]) -> Bound | None:
@@ -168,13 +181,57 @@ def measured(
     stable: str | None,
     before: tuple[MetricStatus, ...],
     now: datetime,
+    *,
+    stretches: int = 1,
+    experiment: Experiment | None = None,
 ) -> tuple[MetricStatus, ...]:
-    """Judge every metric of one interval, and count its failures on top of those before."""
+    """Judge every metric of one interval, and count its failures on top of those before.
+
+    stretches: among so many steps the sequential metrics share their alpha. experiment: the one that runs; its own
+    metric is told here and decided there.
+    """
     count = requests(measurement.requests, canary)
     failures = {metric.name: metric.failures for metric in before}
-    return tuple(
-        _status(metric, _verdict(analysis, metric, measurement, canary, stable, count, now), count, failures)
-        for metric in analysis.metrics
+    sequential = _sequential(analysis, measurement, stretches, experiment)
+    found = []
+    for metric in analysis.metrics:
+        told = sequential.get(metric.name)
+        if told is not None:
+            found.append(_compared(metric, told, measurement.blocks.get(metric.name), failures))
+        else:
+            reading = _verdict(analysis, metric, measurement, canary, stable, count, now)
+            found.append(_status(metric, reading, count, failures))
+    return tuple(found)
+
+
+def _sequential(
+    analysis: Analysis, measurement: Measurement, stretches: int, experiment: Experiment | None
+) -> dict[str, Compared]:
+    """Compare what is compared by blocks; the metric that decides an experiment by the experiment's own question."""
+    decides = next((m for m in analysis.metrics if experiment and m.name == experiment.decide_on), None)
+    guards = analysis.model_copy(update={"metrics": tuple(m for m in analysis.metrics if m is not decides)})
+    found = comparing.compared(guards, measurement.blocks, stretches)
+    if experiment and decides:
+        found[decides.name] = experiments.told(experiment, analysis, decides, measurement.blocks.get(decides.name))
+    return found
+
+
+def _compared(
+    metric: AnalysisMetric, told: Compared, blocks: Blocks | None, failures: Mapping[str, int]
+) -> MetricStatus:
+    estimate = told.estimate
+    return MetricStatus(
+        name=metric.name,
+        verdict=told.verdict,
+        reason=told.reason,
+        message=_with_warnings(told.message, blocks.warnings if blocks else ())[:512],
+        value=number(estimate.values[0]) if estimate else "",
+        samples=int(estimate.canary) if estimate else 0,
+        failures=failures.get(metric.name, 0) + (told.verdict == "Fail"),
+        lower=number(told.lower) if math.isfinite(told.lower) else "",
+        upper=number(told.upper) if math.isfinite(told.upper) else "",
+        needs=told.needs,
+        needs_seconds=told.needs_seconds,
     )
 
 
@@ -187,20 +244,39 @@ def _verdict(
     count: float | None,
     now: datetime,
 ) -> Reading:
-    ours, theirs = measurement.metrics.get(metric.name, (Answer(failure="not asked"), Answer(failure="not asked")))
+    answers = measurement.metrics.get(metric.name)
+    if answers is None:  # ended before a sample
+        return Reading(None, "Inconclusive", "NotMeasured", "this interval ended before the metric was measured")
     builtin = metric.builtin is not None
     query = metric.builtin or metric.query or ""
-    one = read(ours, query, canary if builtin else None, now, analysis.interval_seconds)
-    other = read(theirs, query, stable if builtin else None, now, analysis.interval_seconds)
-    if count is not None and count < analysis.min_requests and one.reason != "ProviderError":
-        return Reading(one.value, "Inconclusive", "TooFewRequests", f"fewer than {analysis.min_requests} requests")
-    if count is None and analysis.min_requests:
-        return Reading(None, "NoData", "ProviderError", "the requests since the step began are unknown")
-    verdict = judge(metric, one, other)
-    return replace(verdict, message="; ".join((verdict.message, *ours.warnings)).strip("; "))
+    one = read(answers[0], query, canary if builtin else None, now, analysis.interval_seconds)
+    other = read(answers[1], query, stable if builtin else None, now, analysis.interval_seconds)
+    verdict = _too_few(analysis, metric, measurement, one, count) or judge(metric, one, other)
+    return replace(verdict, message=_with_warnings(verdict.message, answers[0].warnings))
 
 
-def _status(metric: AnalysisMetric, reading: Reading, count: float | None, failures: dict[str, int]) -> MetricStatus:
+def _too_few(
+    analysis: Analysis, metric: AnalysisMetric, measurement: Measurement, one: Reading, count: float | None
+) -> Reading | None:
+    """Return why a metric does not count yet: too few requests, or labels, since the step began."""
+    least, unit = comparing.enough(analysis, metric)
+    had = measurement.labels.get(metric.name) if metric.min_labels is not None else count
+    if one.reason in ("ProviderError", "NotOneNumber"):
+        return None
+    if had is None:
+        return (
+            Reading(None, "NoData", "ProviderError", f"the {unit} since the step began are unknown") if least else None
+        )
+    if had >= least:
+        return None
+    return Reading(one.value, "Inconclusive", f"TooFew{unit.capitalize()}", f"fewer than {least} {unit}")
+
+
+def _with_warnings(message: str, warnings: Iterable[str]) -> str:
+    return "; ".join((message, *warnings)).strip("; ")
+
+
+def _status(metric: AnalysisMetric, reading: Reading, count: float | None, failures: Mapping[str, int]) -> MetricStatus:
     return MetricStatus(
         name=metric.name,
         verdict=reading.verdict,
@@ -218,8 +294,11 @@ def over_limit(analysis: Analysis, metrics: Iterable[MetricStatus]) -> str:
     for metric in metrics:
         limit = limits.get(metric.name)
         if limit is not None and metric.failures > limit and metric.verdict == "Fail":
-            return (
-                f"{metric.name} was {metric.value}, {metric.message} ({metric.samples} requests; "
-                f"failed {metric.failures} times, failureLimit {limit})"
-            )
+            return f"{metric.name} was {metric.value}, {metric.message} ({_evidence(metric, limit)})"
     return ""
+
+
+def _evidence(metric: MetricStatus, limit: int) -> str:
+    if metric.reason == comparing.WORSE:
+        return f"{metric.samples} requests; the harm is at least {metric.lower}"
+    return f"{metric.samples} requests; failed {metric.failures} times, failureLimit {limit}"

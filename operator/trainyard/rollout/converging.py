@@ -7,16 +7,23 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainyard import naming
-from trainyard.reconciling.apply import needs_apply
+from trainyard.reconciling.apply import needs_apply, says_more
 from trainyard.reconciling.plan import Action, Note
+from trainyard.resources.conditions import find
 from trainyard.resources.rollout import RevisionStatus
-from trainyard.rollout import rendering, weights
+from trainyard.rollout import rendering, routing, shortcuts, sizing, weights
 from trainyard.rollout.progress import CONTESTED_TIMES
-from trainyard.rollout.situation import Situation
+from trainyard.rollout.shortcuts import Shortcuts
+from trainyard.rollout.situation import Situation, is_complete
 from trainyard.rollout.state import ApplyObject, ShiftTraffic
 from trainyard.systems.cluster.port import Obj
 
-ROLE_ANNOTATIONS = (naming.ANNOTATION_STABLE_REVISION, naming.ANNOTATION_CANARY_REVISION)
+CONTESTED = "RouteContested"
+ROLE_ANNOTATIONS = (
+    naming.ANNOTATION_STABLE_REVISION,
+    naming.ANNOTATION_CANARY_REVISION,
+    naming.ANNOTATION_SHORTCUTS,
+)
 
 
 def differences(s: Situation) -> tuple[Action, ...]:
@@ -30,9 +37,9 @@ def differences(s: Situation) -> tuple[Action, ...]:
 
 def objects_to_apply(s: Situation) -> tuple[Action, ...]:
     """Return what has to be applied of the revisions that have a role, and of those that are only kept."""
-    roles = [(s.stable, s.serving.replicas)] if s.stable else []
+    roles = [(s.stable, s.sizes.stable)] if s.stable else []
     if s.canary:
-        roles.append((s.canary, s.canary_size))
+        roles.append((s.canary, s.sizes.canary))
     applied = [action for revision, size in roles for action in _objects_of(s, revision, size)]
     return tuple(applied + _to_own_again(s))
 
@@ -46,7 +53,14 @@ def _objects_of(s: Situation, revision: RevisionStatus, size: int) -> list[Actio
         (rendering.deployment(data["deployment"], s.rollout, size), s.seen.deployments.get(key)),
         (rendering.service(data["service"], s.rollout), s.seen.services.get(key)),
     )
-    return [*made, *(ApplyObject(manifest) for manifest, live in wanted if _differs(s, manifest, live))]
+    changed = (m for m, live in wanted if _differs(s, m, live) or _selects_less(m, live))
+    return [*made, *(ApplyObject(manifest) for manifest in changed)]
+
+
+def _selects_less(manifest: rendering.Rendered, live: Obj | None) -> bool:
+    """Whether somebody narrowed a Service: with a key more in its selector it leads to no pod."""
+    selector = manifest["spec"]["selector"]
+    return manifest["kind"] == "Service" and _says_more({"spec": {"selector": selector}}, live)
 
 
 def _differs(s: Situation, manifest: rendering.Rendered, live: Obj | None) -> bool:
@@ -81,9 +95,14 @@ def route_to_apply(s: Situation) -> ShiftTraffic | None:
     """Return the change of the route that is due and allowed now."""
     manifest = route(s)
     live = s.seen.route
-    if manifest is None or not _differs(s, manifest, live) or is_contested(s):
+    if manifest is None or not (_differs(s, manifest, live) or _says_more(manifest, live)) or is_contested(s):
         return None
     return ShiftTraffic(manifest, live["metadata"]["resourceVersion"] if live else None)
+
+
+def _says_more(manifest: rendering.Rendered, live: Obj | None) -> bool:
+    """Whether requests may go elsewhere by what somebody added to what is rendered of a spec."""
+    return says_more(manifest["spec"], (live or {}).get("spec", {}))
 
 
 def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | None:
@@ -95,28 +114,43 @@ def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | N
         return _first_route(s)
     weight = attainable_weight(s)
     reached = weight == s.status.weight and not s.is_going_back
-    with_canary = s.canary is not None and (reached or s.canary.revision in s.routed)
+    with_canary = s.canary is not None and (reached or weight > 0 or s.canary.revision in s.routed)
     backends = [(s.stable.revision, 100 - weight)]
     if s.canary and with_canary:
         backends.append((s.canary.revision, weight))
     canary = s.canary.revision if s.canary and with_canary else ""
-    annotations = rendering.route_annotations(s.stable.revision, canary, _step_told(s, weight) if canary else None)
-    return rendering.route(s.rollout, backends + _emptied(s, with_emptied), annotations)
+    ways = _beside(s, weight) if canary else shortcuts.NONE
+    told = routing.annotations(s.stable.revision, canary, _step_told(s, weight, ways) if canary else None, ways)
+    return routing.route(s.rollout, backends + _emptied(s, with_emptied), told, ways)
 
 
-def _step_told(s: Situation, weight: int) -> int | None:
-    """Return the step that the route names: the one that set this weight. A pause after it writes nothing."""
-    if s.canary and s.routed.get(s.canary.revision) == weight:
+def _step_told(s: Situation, weight: int, ways: Shortcuts) -> int | None:
+    """Return the step that the route names: the one that set what stands there. A pause after it writes nothing."""
+    as_it_stands = weights.annotation(s.seen.route, naming.ANNOTATION_SHORTCUTS) == ways.mark
+    if s.canary and as_it_stands and s.routed.get(s.canary.revision) == weight:
         return weights.step_of(s.seen.route)
     return s.status.step
 
 
+def _beside(s: Situation, weight: int) -> Shortcuts:
+    """Return what leads to the canary beside its weight: nothing to pods that are not ready.
+
+    On the way back it goes with the weight, which waits for a stable that can take it.
+    """
+    is_back = s.is_going_back and s.alive(s.stable)
+    if s.canary is None or is_back or not s.alive(s.canary):
+        return shortcuts.NONE
+    stands = bool(weights.annotation(s.seen.route, naming.ANNOTATION_SHORTCUTS))
+    if not stands and (s.is_weight_held or not s.is_canary_ready):
+        return shortcuts.NONE
+    return shortcuts.at_step(s.spec.strategy, s.steps, s.step, weight)
+
+
 def _first_route(s: Situation) -> rendering.Rendered | None:
     """Render the route of the first version: all of it, once its pods are ready."""
-    if s.canary is None or not s.is_canary_ready:
+    if s.canary is None or not s.is_canary_ready or (s.frozen and s.seen.route is None):
         return None
-    annotations = rendering.route_annotations(s.canary.revision, "", None)
-    return rendering.route(s.rollout, [(s.canary.revision, 100)], annotations)
+    return routing.route(s.rollout, [(s.canary.revision, 100)], routing.annotations(s.canary.revision, "", None))
 
 
 def _emptied(s: Situation, always: bool) -> list[tuple[str, int]]:
@@ -131,18 +165,37 @@ def attainable_weight(s: Situation) -> int:
     meant, live = s.status.weight, s.routed_weight
     if s.canary is None:
         return 0
-    if s.is_held_by_person:
-        meant = min(meant, s.status.routed_weight or 0)
-    if meant > live:
-        allowed = s.is_canary_ready and (s.seen.route is None or s.is_route_accepted)
-    else:
-        allowed = meant == live or s.alive(s.stable)
-    return meant if allowed else live
+    if s.is_weight_held:
+        partly = live if sizing.extra_pods(s.spec.strategy, s.serving) is not None else 0
+        meant = min(meant, max(s.status.routed_weight or 0, partly))
+    if meant <= live:
+        return meant if meant == live or s.alive(s.stable) else live
+    if s.seen.route is not None and not s.is_route_accepted:
+        return live
+    return meant if s.is_canary_ready else max(live, _partly(s, meant))
+
+
+def _partly(s: Situation, meant: int) -> int:
+    """Return the weight that the canary carries while accelerators are short: it grows as stable gives way."""
+    deployment = s.seen.deployments.get(s.canary.revision) if s.canary else None
+    bounded = sizing.extra_pods(s.spec.strategy, s.serving) is not None and 0 < s.sizes.canary < s.canary_size
+    return (
+        min(meant, sizing.attainable(s.demand, s.sizes.canary))
+        if bounded and is_complete(deployment, s.sizes.canary)
+        else 0
+    )
 
 
 def is_contested(s: Situation) -> bool:
     """Whether somebody edits the route again and again: then it is said, and not fought over."""
     return len(s.progress.put_back) >= CONTESTED_TIMES and is_drifted(s)
+
+
+def is_fought_over(s: Situation) -> bool:
+    """Whether that is to be said: from then on until nothing had to be put back for as long as such edits count."""
+    told = find(s.status.conditions, "Stalled")
+    was_said = told is not None and told.reason == CONTESTED
+    return is_contested(s) or (was_said and bool(s.progress.put_back))
 
 
 def is_drifted(s: Situation) -> bool:
@@ -152,8 +205,8 @@ def is_drifted(s: Situation) -> bool:
     if manifest is None or live is None or s.is_own_edit or is_ours_due:
         return False
     told = manifest["metadata"]["annotations"]
-    same_roles = all(weights.annotation(live, name) == told[name] for name in ROLE_ANNOTATIONS)
-    return same_roles and needs_apply({"spec": manifest["spec"]}, live)
+    same_roles = all(weights.annotation(live, name) == told.get(name, "") for name in ROLE_ANNOTATIONS)
+    return same_roles and (needs_apply({"spec": manifest["spec"]}, live) or _says_more(manifest, live))
 
 
 def notes(s: Situation, actions: tuple[Action, ...]) -> tuple[Note, ...]:

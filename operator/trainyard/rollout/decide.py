@@ -4,22 +4,32 @@ Everything is decided from what is observed, so a crash between any two writes i
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
-
-from pydantic import ValidationError
 
 from trainyard import naming
 from trainyard.reconciling.plan import Action, Note, PatchMetadata, Plan
-from trainyard.resources.conditions import Condition, condition, merge
 from trainyard.resources.rollout import Rollout, RolloutStatus
-from trainyard.rollout import actions, analysis, converging, deletion, history, promotion, recovery, status, steps
-from trainyard.rollout.admission import has_finalizer, refusal
-from trainyard.rollout.moves import Move, plan, was_paused
-from trainyard.rollout.pods import NO_CAPACITY, trouble
+from trainyard.rollout import (
+    actions,
+    analysis,
+    converging,
+    deletion,
+    history,
+    promotion,
+    recovery,
+    status,
+    steps,
+    unreadable,
+)
+from trainyard.rollout.admission import HANDS_OFF, has_finalizer, refusal
+from trainyard.rollout.clock import on_one_clock
+from trainyard.rollout.moves import Move, plan, was_paused, was_short
+from trainyard.rollout.pods import trouble
 from trainyard.rollout.progress import advanced, is_measured
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import Observed, Remove
-from trainyard.rollout.times import parse, since, stamp
+from trainyard.rollout.times import parse, since
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, SERVICE, Ref
 
 Rule = Callable[[Situation], Move | None]
@@ -27,8 +37,9 @@ Rule = Callable[[Situation], Move | None]
 
 def decide(observed: Observed, now: datetime) -> Plan:
     """Return the plan for a Rollout as it was observed."""
+    observed = on_one_clock(observed, now)
     if observed.rollout is None:
-        return _unreadable(observed, now)
+        return unreadable.plan(observed, now)
     s = situation(observed, observed.rollout, now)
     if s.is_deleting:
         return deletion.decide(s)
@@ -44,44 +55,41 @@ def decide(observed: Observed, now: datetime) -> Plan:
 
 def situation(observed: Observed, rollout: Rollout, now: datetime) -> Situation:
     """Return what the rules ask, with this visit's time and measurement in it."""
-    told = _resumed(rollout, rollout.status, now)
-    return Situation(observed, rollout, told, now, advanced(rollout, told, observed, now))
+    told = rollout.status
+    s = Situation(observed, rollout, told, now, advanced(rollout, told, observed, now))
+    if told.unavailable_since is None or not _deadline_begins_again(s):
+        return s
+    return s.thinking_of(unavailable_since=s.at)
 
 
-def _resumed(rollout: Rollout, told: RolloutStatus, now: datetime) -> RolloutStatus:
-    """Let the progress deadline begin again after `spec.paused`: it does not tick meanwhile."""
-    if rollout.spec.paused or not was_paused(told) or told.unavailable_since is None:
-        return told
-    return told.model_copy(update={"unavailable_since": stamp(now)})
-
-
-def _unreadable(observed: Observed, now: datetime) -> Plan:
-    """Say what is wrong with an object that cannot be read, and touch nothing else of it."""
-    told = observed.obj.get("status") or {}
-    generation = int(observed.obj["metadata"].get("generation", 1))
-    refused = (
-        condition("Accepted", False, "Invalid", observed.problem),
-        condition("Ready", False, "Invalid", observed.problem),
-        condition("Stalled", True, "Invalid", observed.problem),
-    )
-    conditions = [c.to_wire() for c in merge(_known(told), refused, generation, stamp(now))]
-    return Plan(status={**told, "conditions": conditions, "observedGeneration": generation})
-
-
-def _known(told: object) -> tuple[Condition, ...]:
-    """Return the conditions that stand there, () where they cannot be read."""
-    try:
-        return RolloutStatus.model_validate(
-            {"conditions": told["conditions"]} if isinstance(told, dict) else {}
-        ).conditions
-    except (KeyError, ValidationError):
-        return ()
+def _deadline_begins_again(s: Situation) -> bool:
+    """Whether the canary could not be waited for until now: `spec.paused` held it, or there was no room for it."""
+    if s.spec.paused:
+        return False
+    return was_paused(s.status) or (was_short(s.status) and not status.is_short(s))
 
 
 def refuse(s: Situation) -> Move | None:
-    """Say why, and leave everything as it is."""
+    """Say why, and leave everything as it is; a canary that is under way may only go back, and then its pods go."""
     refused = refusal(s)
-    return Move(s.status, refused=refused) if refused else None
+    if refused is None:
+        return None
+    if s.stable is None or refused[0] in HANDS_OFF:
+        return Move(s.status, refused=refused)
+    found = next((move for rule in WHILE_REFUSED if (move := rule(s)) is not None), None)
+    return replace(found or Move(_with_numbers(s) if s.canary else s.status), refused=refused)
+
+
+def abort_by_person(s: Situation) -> Move | None:
+    """A person's word that needs nothing of what is refused."""
+    return actions.answer(s) if s.action and s.action.kind == "Abort" else None
+
+
+def fall(s: Situation) -> Move | None:
+    """Bring the route to a weight that is less than it has, and take out of it what has had none for long enough."""
+    is_less = s.is_going_back or s.status.weight < s.routed_weight
+    is_over = s.takedown_in == 0 and any(revision in s.routed for revision in s.leftovers)
+    return converge(s) if is_less or is_over else None
 
 
 def restart_edited_steps(s: Situation) -> Move | None:
@@ -92,10 +100,12 @@ def restart_edited_steps(s: Situation) -> Move | None:
     if edited is None:
         return None
     known: dict[str, object] = {"ladder": steps.ladder(s.steps), "steps_digest": steps.ladder_digest(s.steps)}
+    if s.status.ending and (s.status.ending.outcome == "FastPromoted" or s.is_wanted_back):
+        return Move(s.status.model_copy(update=known | {"step": len(s.steps)}), again=0.0)
     if edited > s.step or not s.steps:
         return Move(s.status.model_copy(update=known), again=0.0)
     step = min(edited, len(s.steps) - 1)
-    known |= {"step": step, "restarted_from": step, "ending": None, "counted_seconds": 0, "held_since": None}
+    known |= promotion.NEW_STEP | {"step": step, "restarted_from": step, "ending": None}
     note = Note("StepsEdited", f"the steps were edited; restarted from step {step}", f"{s.rollout.metadata.generation}")
     return promotion.to_weight(s, steps.weight_at(s.steps, step), (note,), **known)
 
@@ -118,6 +128,8 @@ def supersede(s: Situation) -> Move | None:
         return None
     if wanted.revision == s.canary.revision:
         return None
+    if s.frozen and (s.stable is None or wanted.revision != s.stable.revision):
+        return None
     if s.stable is None:
         return promotion.begin(s, wanted)
     if wanted.revision == s.stable.revision:
@@ -129,7 +141,9 @@ def begin(s: Situation) -> Move | None:
     """Begin with what is wanted and does not serve yet."""
     wanted = s.wanted.revision
     candidate = s.wanted.candidate
-    if s.canary is not None or wanted is None or candidate is None or not candidate.ready or s.spec.paused:
+    if s.canary is not None or wanted is None or candidate is None or not candidate.ready:
+        return None
+    if s.spec.paused or s.frozen:
         return None
     if s.stable is not None and wanted.revision == s.stable.revision:
         return None
@@ -153,9 +167,9 @@ def abort_on_deadline(s: Situation) -> Move | None:
         return None
     if not status.is_canary_overdue(s):
         return None
-    reason, sentence = trouble(s.seen.pods.get(s.canary.revision, ()))
-    if reason == NO_CAPACITY:
+    if status.is_short(s):
         return None
+    reason, sentence = trouble(s.seen.pods.get(s.canary.revision, ()))
     seconds = s.serving.progress_deadline_seconds
     why = f"{reason}: {sentence}" if reason else "its pods are not ready"
     return promotion.go_back(s, "Aborted", f"not available within {seconds} s: {why}")
@@ -177,15 +191,16 @@ def converge(s: Situation) -> Move | None:
 
 
 def finish_going_back(s: Situation) -> Move | None:
-    """The canary's weight was read back as 0."""
+    """The canary's weight was read back as 0, and nothing leads to it beside."""
     if s.canary is None or s.status.ending is None or not s.is_going_back:
         return None
-    return promotion.gone_back(s, s.canary, s.status.ending) if s.routed_weight == 0 else None
+    is_back = s.routed_weight == 0 and not s.leads_beside
+    return promotion.gone_back(s, s.canary, s.status.ending) if is_back else None
 
 
 def promote(s: Situation) -> Move | None:
     """All traffic was read back on the canary, or on the first version ever."""
-    if s.canary is None or s.is_going_back or s.routed_weight != 100 or not s.is_route_accepted:
+    if s.canary is None or s.is_going_back or s.routed_weight != 100 or not s.is_route_accepted or s.frozen:
         return None
     if s.stable is None:
         return promotion.promoted(s, s.canary, s.status.ending)
@@ -236,6 +251,11 @@ def hold_paused(s: Situation) -> Move | None:
     return Move(s.status) if s.canary is not None and s.is_held_by_person else None
 
 
+def hold_frozen(s: Situation) -> Move | None:
+    """A freeze window: it is measured on, and what goes wrong goes back; no step ends and no weight rises."""
+    return Move(_with_numbers(s)) if s.canary is not None and s.frozen and not s.is_going_back else None
+
+
 def hold_unwanted(s: Situation) -> Move | None:
     """What is wanted now cannot be had yet: the canary that runs goes no further meanwhile."""
     return Move(_with_numbers(s)) if s.canary is not None and s.wanted.reason else None
@@ -243,7 +263,7 @@ def hold_unwanted(s: Situation) -> Move | None:
 
 def wait_for_weight(s: Situation) -> Move | None:
     """Pods, Gateway or stable are not there yet."""
-    return Move(_with_numbers(s)) if s.canary is not None and not (s.is_routed and s.stable) else None
+    return Move(_with_numbers(s)) if s.canary is not None and not (s.is_routed and s.stable and s.is_placed) else None
 
 
 def abort_on_failed_analysis(s: Situation) -> Move | None:
@@ -254,6 +274,19 @@ def abort_on_failed_analysis(s: Situation) -> Move | None:
     return promotion.go_back(s, "Aborted", message) if message else None
 
 
+def conclude_experiment(s: Situation) -> Move | None:
+    """The experiment is decided: promote, go back, or hold as its strategy says. Nothing is promoted that fails."""
+    rung = steps.rung(s.steps, s.step) if s.canary and s.stable and s.status.ending is None else None
+    decision = s.progress.decision
+    if rung is None or rung.experiment is None or decision is None or not is_measured(s.rollout, s.status):
+        return None
+    harmful = decision.word == "Harmful"
+    if harmful or (decision.word == "NotShown" and rung.experiment.otherwise == "Abort"):
+        return promotion.go_back(s, "Aborted", decision.sentence)
+    shown = decision.word == "Shown" and rung.experiment.then == "Promote"
+    return promotion.go_on(s) if shown and s.progress.passing and not s.frozen else None
+
+
 def advance(s: Situation) -> Move | None:
     """The step is done: on to the next. Nothing but Pass goes on by itself."""
     if s.canary is None or s.status.ending is not None or not _is_done(s):
@@ -262,17 +295,23 @@ def advance(s: Situation) -> Move | None:
 
 
 def _is_done(s: Situation) -> bool:
-    if is_measured(s.rollout, s.status) and not s.progress.passing:
+    """Whether the running step is over. No weight rises, and no step that lasts ends, without a Pass."""
+    rung = steps.rung(s.steps, s.step)
+    following = s.step + 1
+    rises = following >= len(s.steps) or steps.weight_at(s.steps, following) > s.status.weight
+    if is_measured(s.rollout, s.status) and not s.progress.passing and (rises or steps.lasts(s.steps, s.step)):
         return False
-    if steps.waits_for_person(s.steps, s.step):
-        return False
+    if rung is None or not rung.lasts:
+        return True
+    if rung.analysis:
+        return s.progress.passed >= rung.analysis.count
     seconds = steps.pause_seconds(s.steps, s.step)
-    return s.progress.counted >= seconds if seconds is not None else True
+    return seconds is not None and s.progress.counted >= seconds
 
 
 def abort_on_no_data(s: Situation) -> Move | None:
     """Measurements hold the step for too long, and the Rollout says to abort then."""
-    if s.analysis.on_no_data != "Abort" or not status.is_held_too_long(s):
+    if s.analysis.on_no_data != "Abort" or not status.is_held_too_long(s) or not s.progress.looked:
         return None
     poor = next((m for m in s.progress.metrics if m.verdict not in ("Pass", "Fail")), None)
     what = f"{poor.name}: {poor.verdict} ({poor.message})" if poor else "the share of requests is off"
@@ -289,12 +328,16 @@ def _with_numbers(s: Situation) -> RolloutStatus:
     p = s.progress
     changes: dict[str, object] = {
         "counted_seconds": int(p.counted),
+        "passed": p.passed,
         "metrics": p.metrics,
         "observed_share": p.share,
         "held_since": p.held_since,
     }
-    if any(m.failures for m in p.metrics) and p.metrics != s.status.metrics and p.slot >= 0:
+    counts = p.passed != s.status.passed or (any(m.failures for m in p.metrics) and p.metrics != s.status.metrics)
+    if counts and p.slot >= 0:
         changes["last_interval"] = p.slot  # counted once, also by the next process
+    if not s.is_canary_ready and s.stable and s.status.unavailable_since is None:
+        changes["unavailable_since"] = s.at
     if _is_long_ready(s):
         changes["unavailable_since"] = None
     return s.status.model_copy(update=changes)
@@ -310,6 +353,15 @@ def _is_long_ready(s: Situation) -> bool:
     return since(ready["lastTransitionTime"], s.now) >= s.serving.progress_deadline_seconds
 
 
+WHILE_REFUSED: tuple[Rule, ...] = (
+    finish_going_back,
+    abort_by_person,
+    lose_version,
+    retreat_from_unready,
+    abort_on_failed_analysis,
+    fall,
+    take_down,
+)
 RULES: tuple[Rule, ...] = (
     refuse,  # what is not acceptable is said, and nothing is touched
     recovery.recovered,  # a lost status is read back from the objects, before anything is taken for new
@@ -324,10 +376,12 @@ RULES: tuple[Rule, ...] = (
     abort_on_deadline,  # a canary that never becomes ready
     abort_on_failed_analysis,  # before anything that would move on
     abort_on_no_data,  # held for too long
+    conclude_experiment,  # it is shown, or harmful, or time is over
     converge,  # objects, then the route, as meant
     confirm_weight,  # what was written is read back
     take_down,  # what nobody needs any more
     hold_paused,  # spec.paused: no further step
+    hold_frozen,  # spec.freeze: likewise, for its time
     hold_unwanted,  # the spec asks for something that is not to be had
     regain,  # the canary recovered
     wait_for_weight,  # pods, Gateway or stable are not there yet

@@ -2,9 +2,9 @@
 
 from trainyard import naming
 from trainyard.reconciling.apply import needs_apply
-from trainyard.reconciling.plan import Action, Note, PatchMetadata, Plan
+from trainyard.reconciling.plan import Action, Note, Plan, Release
 from trainyard.resources.rollout import Ending, RevisionStatus
-from trainyard.rollout import converging, history, recovery, rendering
+from trainyard.rollout import converging, history, recovery, rendering, routing
 from trainyard.rollout.moves import Move, plan
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import ApplyObject, Remember, Remove, ShiftTraffic
@@ -20,7 +20,7 @@ def decide(s: Situation) -> Plan:
     """Return the next part of the deletion."""
     if naming.FINALIZER not in s.rollout.metadata.finalizers:
         return Plan()
-    if naming.ANNOTATION_SKIP_CLEANUP in s.rollout.metadata.annotations:
+    if s.rollout.metadata.annotations.get(naming.ANNOTATION_SKIP_CLEANUP) == "true":
         return _release(s, ())
     if since(s.rollout.metadata.deletion_timestamp, s.now) >= CLEANUP_DEADLINE_SECONDS:
         return _release(s, (_left_behind(s),))
@@ -31,7 +31,9 @@ def decide(s: Situation) -> Plan:
 
 def _empty_canary(s: Situation) -> Move | None:
     """Give stable all traffic; without a ready stable that waits where stable is to stay, and is no use where not."""
-    if s.canary is None or s.routed_weight == 0 or s.stable is None or not _is_route_ours(s):
+    if s.canary is None or s.stable is None or not _is_route_ours(s):
+        return None
+    if s.routed_weight == 0 and not s.leads_beside:
         return None
     ending = Ending(outcome="RolledBack", message="the Rollout is deleted")
     meant = s.thinking_of(weight=0, ending=ending)
@@ -114,8 +116,7 @@ def _is_route_ours(s: Situation) -> bool:
 
 
 def _route_to(s: Situation, stable: str, *, left: bool) -> rendering.Rendered:
-    annotations = rendering.route_annotations(stable, "", None)
-    return rendering.route(s.rollout, [(stable, 100)], annotations, left=left)
+    return routing.route(s.rollout, [(stable, 100)], routing.annotations(stable, "", None), left=left)
 
 
 def _version(s: Situation) -> str | None:
@@ -137,7 +138,7 @@ def _release(s: Situation, notes: tuple[Note, ...]) -> Plan:
     others = tuple(f for f in s.rollout.metadata.finalizers if f != naming.FINALIZER)
     about = s.stable or s.canary
     rows = (history.row("Deleted", about, policy=s.spec.deletion_policy),) if about else ()
-    actions = (Remember(None), PatchMetadata(finalizers=others))
+    actions = (Remember(None), Release(finalizers=others))
     return Plan(actions, records=history.records(s, rows), notes=notes)
 
 

@@ -4,21 +4,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainyard.reconciling.plan import Record
-from trainyard.resources.rollout import HistoryEntry, Outcome, RevisionStatus, RolloutStatus
+from trainyard.resources.rollout import HistoryEntry, Outcome, RevisionStatus, RolloutStatus, UserAction
+from trainyard.resources.rollout_status import ActionResult, HandledAction
 from trainyard.rollout.situation import Situation
 
 HISTORY_LIMIT = 20
 REJECTED_LIMIT = 50
+ACTIONS_LIMIT = 20
 
 
-def entry(s: Situation, revision: RevisionStatus, outcome: Outcome, message: str) -> HistoryEntry:
-    """Return how a revision's rollout ended."""
+def entry(s: Situation, revision: RevisionStatus, outcome: Outcome, message: str, by: str) -> HistoryEntry:
+    """Return how a revision's rollout ended, and who asked for that ("" where nobody did)."""
     return HistoryEntry(
         revision=revision.revision,
         version=revision.version,
         digest=revision.digest,
         outcome=outcome,
         message=message[:512],
+        by=by,
         started_time=s.status.canary_started_time or s.at,
         finished_time=s.at,
     )
@@ -39,6 +42,17 @@ def row(decision: str, revision: RevisionStatus, **numbers: Any) -> dict[str, An
     """Return the data of one decision: what was decided about which revision, with its numbers."""
     about = {"decision": decision, "revision": revision.revision, "version": revision.version}
     return {**about, "digest": revision.digest, **numbers}
+
+
+def asked(by: str) -> dict[str, str]:
+    """Return who asked for a decision, as its row has it; nothing where nobody did."""
+    return {"by": by} if by else {}
+
+
+def with_answer(status: RolloutStatus, action: UserAction, result: ActionResult, at: str) -> dict[str, object]:
+    """Return the changes of status by which an action is remembered as answered."""
+    answer = HandledAction(id=action.id, kind=action.kind, by=action.by, result=result, at=at)
+    return {"handled_action": action.id, "actions": (answer, *status.actions)[:ACTIONS_LIMIT]}
 
 
 def records(s: Situation, rows: tuple[Mapping[str, Any], ...]) -> tuple[Record, ...]:

@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from trainyard.reconciling.plan import Action, Note, Plan, WriteStatus
+from trainyard import naming
+from trainyard.reconciling.plan import Action, Note, Plan
+from trainyard.resources.base import MOST_ROWS
 from trainyard.resources.conditions import find, merge
 from trainyard.resources.rollout import MetricStatus, RolloutStatus
-from trainyard.rollout import converging, history, status, steps
+from trainyard.rollout import converging, freeze, history, status, steps
 from trainyard.rollout.admission import Refusal
+from trainyard.rollout.pods import NO_CAPACITY
 from trainyard.rollout.progress import is_measured, next_measurement, step_key
 from trainyard.rollout.situation import Situation
-from trainyard.rollout.state import Progress, Remember, ShiftTraffic
+from trainyard.rollout.state import Intend, Progress, Remember, ShiftTraffic
 from trainyard.rollout.times import since
 
 FLUSH_SECONDS = 60.0
@@ -22,6 +25,7 @@ SOON_SECONDS = 0.0
 CONTESTED_AGAIN_SECONDS = 60.0
 NUMBERS = (
     "counted_seconds", "metrics", "observed_share", "held_since", "waiting_for", "last_interval", "unavailable_since",
+    "passed",
 )  # fmt: skip
 # Written by the cycle alone.
 FOREIGN = ("unrecorded", "conditions")
@@ -55,7 +59,7 @@ def plan(s: Situation, move: Move) -> Plan:
     if flushed != s.status:
         progress = replace(progress, flushed=s.seen.monotonic)
     wire = flushed.to_wire()
-    first = (WriteStatus(wire),) if move.intent else ()
+    first = (Intend(wire),) if move.intent else ()
     return Plan(
         actions=(*first, *move.actions, Remember(progress)),
         status=wire,
@@ -77,6 +81,8 @@ def _fresh(before: Progress, meant: RolloutStatus) -> Progress:
         far=False,
         fresh=False,
         passing=False,
+        passed=meant.passed,
+        decision=None,
         held_since=None,
     )
 
@@ -97,9 +103,18 @@ def _finished(s: Situation, meant: Situation, move: Move) -> RolloutStatus:
             "observed_generation": generation,
             "conditions": merge(s.status.conditions, told, generation, s.at),
             "waiting_for": waits.sentence[:256] if waits else None,
-            "sequence": meant.status.sequence + len(move.rows),
+            "frozen": s.frozen,
+            "sequence": min(MOST_ROWS, meant.status.sequence + len(move.rows)),
+            "replicas": meant.sizes.stable + meant.sizes.canary,
+            "selector": scale_selector(s.name),
         }
     )
+
+
+def scale_selector(name: str) -> str:
+    """Return the selector of all pods of a Rollout, as an autoscaler reads it from the scale subresource."""
+    labels = {**naming.MANAGED_BY, naming.LABEL_ROLLOUT: name}
+    return ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
 
 
 def _flush(s: Situation, wanted: RolloutStatus) -> RolloutStatus:
@@ -133,11 +148,14 @@ def _again(s: Situation, meant: Situation, move: Move, written: RolloutStatus) -
 
 
 def _deadlines(s: Situation) -> list[float]:
-    times = []
-    if s.leftovers:
+    change = freeze.next_change(s.spec.freeze, s.now)
+    times = [] if change is None else [change]
+    if s.leftovers and s.takedown_in > 0:
         times.append(s.takedown_in)
     if converging.is_contested(s):
         times.append(CONTESTED_AGAIN_SECONDS)
+    elif converging.is_fought_over(s):
+        times.append(CONTESTED_AGAIN_SECONDS - (s.seen.monotonic - s.progress.put_back[-1]))
     if s.status.unavailable_since and not s.is_canary_ready and not s.spec.paused and not status.is_canary_overdue(s):
         times.append(s.serving.progress_deadline_seconds - since(s.status.unavailable_since, s.now))
     return times
@@ -150,6 +168,8 @@ def _pause_ends(s: Situation) -> list[float]:
     if is_measured(s.rollout, s.status):
         scrape = s.seen.config.scrape_interval_seconds
         return [next_measurement(s.rollout, s.status, s.progress, s.now, scrape)]
+    if not s.is_placed:
+        return []
     seconds = steps.pause_seconds(s.steps, s.step)
     interval = float(s.analysis.interval_seconds)
     left = interval if seconds is None else seconds - s.progress.counted
@@ -161,3 +181,9 @@ def was_paused(told: RolloutStatus) -> bool:
     """Whether the last status was held by `spec.paused`."""
     paused = find(told.conditions, "Paused")
     return paused is not None and paused.status == "True" and paused.reason == "Requested"
+
+
+def was_short(told: RolloutStatus) -> bool:
+    """Whether the last status said that there is no room for the canary's pods."""
+    available = find(told.conditions, "Available")
+    return available is not None and available.reason == NO_CAPACITY

@@ -6,24 +6,25 @@ Nothing here raises for what somebody else wrote: what cannot be read is left ou
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
 
 from pydantic import ValidationError
 
 from trainyard import naming
+from trainyard.resources.base import first_wrong, status_of
 from trainyard.resources.conditions import find
 from trainyard.resources.model_version import ModelVersion
-from trainyard.resources.rollout import AnalysisMetric, Rollout, RolloutStatus
-from trainyard.rollout import analysis, progress, queries, revisions
+from trainyard.resources.rollout import Rollout, RolloutStatus
+from trainyard.rollout import revisions
+from trainyard.rollout.asking import Shared, measure
+from trainyard.rollout.gateway import Gateways, Offer, needed
 from trainyard.rollout.known import Known
 from trainyard.rollout.situation import available
-from trainyard.rollout.state import Candidate, Measurement, Observed, Progress, Rival, Stored
-from trainyard.rollout.times import parse
+from trainyard.rollout.state import Candidate, Observed, Progress, Rival, Stored
 from trainyard.systems.bundle import Systems
 from trainyard.systems.cluster.port import (
     CONTROLLER_REVISION,
     DEPLOYMENT,
+    GATEWAY,
     HTTP_ROUTE,
     MODEL_VERSION,
     POD,
@@ -33,15 +34,18 @@ from trainyard.systems.cluster.port import (
     Obj,
     Ref,
 )
-from trainyard.systems.prometheus.port import Answer
+
+HOSTNAMES = "spec.target.kubernetes.traffic.hostnames"
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What this process made of the other objects that every Rollout looks at."""
+    """What this process made of the other objects that every Rollout looks at, and the queries that they share."""
 
     rivals: Known[Rival | None] = field(default_factory=lambda: Known(_rival))
-    versions: Known[tuple[str, Candidate] | None] = field(default_factory=lambda: Known(_candidate))
+    versions: Known[Candidate | None] = field(default_factory=lambda: Known(_candidate))
+    shared: Shared = field(default_factory=Shared)
+    gateways: Gateways = field(default_factory=Gateways)
 
 
 async def observe(
@@ -52,48 +56,40 @@ async def observe(
     if rollout is None:
         return Observed(obj, None, problem, systems.config, monotonic)
     reader = _Reader(rollout, systems, neighbours)
-    deployments = await reader.by_revision(DEPLOYMENT)
+    # At the same time: when they are read live, each is a request that something waits for.
+    own = asyncio.gather(
+        reader.by_revision(DEPLOYMENT), reader.by_revision(SERVICE), reader.stored(), reader.route(), reader.versions()
+    )
+    deployments, services, stored, route, versions = await own
     return Observed(
         obj,
         rollout,
         "",
         systems.config,
         monotonic,
-        versions=await reader.versions(),
-        route=await reader.route(),
+        versions=versions,
+        route=route,
         deployments=deployments,
-        services=await reader.by_revision(SERVICE),
-        stored=await reader.stored(),
+        services=services,
+        stored=stored,
         pods=await reader.pods(deployments),
         rivals=await reader.rivals(),
+        offers=await reader.offers(monotonic),
         progress=before,
-        measurement=await measure(rollout, systems, before, monotonic),
+        measurement=await measure(rollout, systems, before, monotonic, neighbours.shared),
     )
 
 
 def read_rollout(obj: Obj) -> tuple[Rollout | None, str]:
     """Parse the object; a status that cannot be read counts as lost."""
     try:
-        return Rollout.model_validate({**obj, "status": _readable_status(obj)}), ""
+        return Rollout.model_validate({**obj, "status": status_of(obj, RolloutStatus)}), ""
     except ValidationError as error:
-        return None, _sentence(error)
-
-
-def _readable_status(obj: Obj) -> Any:
-    try:
-        return RolloutStatus.model_validate(obj.get("status") or {})
-    except ValidationError:
-        return RolloutStatus()
-
-
-def _sentence(error: ValidationError) -> str:
-    """Name the first field that is wrong, and how."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"[:500]
+        return None, first_wrong(error)[:500]
 
 
 class _Reader:
-    """Reads of one visit. In flight the pods' numbers and the route are live: weight follows. At the end all is."""
+    """Reads of one visit, from the stores. What moves weight or deletes is decided again on live ones (`state`)."""
 
     def __init__(self, rollout: Rollout, systems: Systems, neighbours: Neighbours) -> None:
         self.rollout = rollout
@@ -101,17 +97,29 @@ class _Reader:
         self.cluster = systems.cluster
         self.namespace = rollout.metadata.namespace
         self.ending = rollout.metadata.deletion_timestamp is not None
-        self.live = self.ending or rollout.status.canary is not None
 
     async def _mine(self, kind: Kind, more: Mapping[str, str] | None = None) -> tuple[Obj, ...]:
         labels = {**naming.MANAGED_BY, naming.LABEL_ROLLOUT: self.rollout.metadata.name, **(more or {})}
-        live = self.live if kind == DEPLOYMENT else self.ending
-        return await self.cluster.list(kind, self.namespace, labels, live=live)
+        return await self.cluster.list(kind, self.namespace, labels, live=self.ending)
 
     async def by_revision(self, kind: Kind) -> dict[str, Obj]:
-        """Return our objects of a kind by their revision."""
-        found = ((obj["metadata"].get("labels", {}).get(naming.LABEL_REVISION), obj) for obj in await self._mine(kind))
-        return {str(revision): obj for revision, obj in found if revision}
+        """Return our objects of a kind by their revision.
+
+        A list may not know yet what stable and canary have: that is asked for by its name.
+        """
+        found = {revision: obj for obj in await self._mine(kind) if (revision := self._revision_of(obj))}
+        roles = (self.rollout.status.stable, self.rollout.status.canary)
+        missing = [role.revision for role in roles if role and role.revision not in found]
+        names = [naming.revision_object(self.rollout.metadata.name, revision) for revision in missing]
+        refs = [Ref(kind, self.namespace, name) for name in names]
+        asked = await asyncio.gather(*(self.cluster.get(ref, live=self.ending) for ref in refs))
+        return found | {revision: obj for obj in asked if obj and (revision := self._revision_of(obj))}
+
+    def _revision_of(self, obj: Obj) -> str:
+        """Return the revision of this Rollout that an object belongs to, "" for none."""
+        labels = obj["metadata"].get("labels") or {}
+        ours = {**naming.MANAGED_BY, naming.LABEL_ROLLOUT: self.rollout.metadata.name}
+        return str(labels.get(naming.LABEL_REVISION, "")) if ours.items() <= labels.items() else ""
 
     async def stored(self) -> dict[str, Stored]:
         """Return the kept revisions."""
@@ -120,7 +128,7 @@ class _Reader:
 
     async def route(self) -> Obj | None:
         """Return the route of our name, whoever owns it."""
-        return await self.cluster.get(Ref(HTTP_ROUTE, self.namespace, self.rollout.metadata.name), live=self.live)
+        return await self.cluster.get(Ref(HTTP_ROUTE, self.namespace, self.rollout.metadata.name), live=self.ending)
 
     async def pods(self, deployments: Mapping[str, Obj]) -> dict[str, tuple[Obj, ...]]:
         """Return the pods of the revisions that lack some: they tell why."""
@@ -128,14 +136,36 @@ class _Reader:
         return {r: await self._mine(POD, {naming.LABEL_REVISION: r}) for r in sorted(short)}
 
     async def versions(self) -> tuple[Candidate, ...]:
-        """Return the versions of the model; what cannot be read is left out."""
-        objects = await self.cluster.list(MODEL_VERSION, self.namespace)
-        found = self.neighbours.versions.of(self.namespace, objects).values()
-        return tuple(of_model[1] for of_model in found if of_model and of_model[0] == self.rollout.spec.model)
+        """Return the versions of the model; what cannot be read is left out.
+
+        That the canary's is gone or no longer ready takes its traffic away, and a list may be behind: it is asked for.
+        """
+        mine = {"spec.model": self.rollout.spec.model}
+        listed = await self.cluster.list(MODEL_VERSION, self.namespace, fields=mine)
+        found = [one for one in self.neighbours.versions.of(listed).values() if one]
+        canary = self.rollout.status.canary
+        if canary is not None and not any(one.name == canary.version and one.ready for one in found):
+            asked = await self.cluster.get(Ref(MODEL_VERSION, self.namespace, canary.version), live=True)
+            now = _candidate(asked) if asked else None
+            found = [one for one in found if one.name != canary.version] + ([now] if now else [])
+        return tuple(found)
+
+    async def offers(self, monotonic: float) -> tuple[Offer, ...]:
+        """Return what the Rollout's Gateways offer, () where it needs nothing of them that not all have."""
+        target = self.rollout.spec.target.kubernetes
+        if target is None or not needed(self.rollout.spec):
+            return ()
+        parents = dict.fromkeys(Ref(GATEWAY, p.namespace or self.namespace, p.name) for p in target.traffic.parent_refs)
+        return await self.neighbours.gateways.offers(self.cluster, parents, monotonic)
 
     async def rivals(self) -> tuple[Rival, ...]:
-        """Return the other Rollouts of the namespace."""
-        found = self.neighbours.rivals.of(self.namespace, await self.cluster.list(ROLLOUT, self.namespace))
+        """Return the other Rollouts of the namespace that ask for one of its hosts; no host is one of its own."""
+        target = self.rollout.spec.target.kubernetes
+        hosts = target.traffic.hostnames if target else ()
+        found: dict[str, Rival | None] = {}
+        for host in hosts or ("",):
+            objects = await self.cluster.list(ROLLOUT, self.namespace, fields={HOSTNAMES: host})
+            found |= self.neighbours.rivals.of(objects)
         return tuple(rival for uid, rival in found.items() if rival and uid != self.rollout.metadata.uid)
 
 
@@ -146,15 +176,15 @@ def _version(obj: Obj) -> ModelVersion | None:
         return None
 
 
-def _candidate(obj: Obj) -> tuple[str, Candidate] | None:
-    """Return a version with its model's name, None where it cannot be read."""
+def _candidate(obj: Obj) -> Candidate | None:
+    """Return a version, None where it cannot be read."""
     version = _version(obj)
     if version is None:
         return None
     ready = find(version.status.conditions, "Ready")
     is_ready = ready is not None and ready.status == "True" and version.metadata.deletion_timestamp is None
     why = "it is being deleted" if version.metadata.deletion_timestamp else ready.reason if ready else "not judged yet"
-    return version.spec.model, Candidate(
+    return Candidate(
         version.metadata.name,
         version.spec.artifact.uri,
         version.spec.artifact.digest,
@@ -162,6 +192,7 @@ def _candidate(obj: Obj) -> tuple[str, Candidate] | None:
         version.spec.created_at,
         is_ready,
         "" if is_ready else why,
+        frozenset(version.spec.aliases),
     )
 
 
@@ -179,63 +210,3 @@ def _rival(obj: Obj) -> Rival | None:
         tuple((p.namespace or meta.namespace, p.name) for p in traffic.parent_refs),
         meta.deletion_timestamp is not None,
     )
-
-
-async def measure(rollout: Rollout, systems: Systems, before: Progress | None, monotonic: float) -> Measurement | None:
-    """Ask Prometheus for the interval that is due, None where none is: every query at the same instant."""
-    status, spec, config = rollout.status, rollout.spec.analysis, systems.config
-    started = parse(status.step_started_time)
-    slot = progress.due(rollout, status, before, monotonic, config.scrape_interval_seconds)
-    if slot is None or started is None or status.canary is None or status.stable is None:
-        return None
-    at = analysis.instant(started, slot, spec.interval_seconds).astimezone(UTC)
-    asking = _Asking(rollout, systems, at)
-    seconds = int((at - started).total_seconds())
-    requests = queries.requests_since(*asking.whose, asking.revisions, seconds)
-    answers = await asyncio.gather(asking.ask(requests), *(asking.metric(m) for m in spec.metrics))
-    first, *pairs = answers
-    named = {m.name: pair for m, pair in zip(spec.metrics, pairs, strict=True) if isinstance(pair, tuple)}
-    return Measurement(slot, at, first if isinstance(first, Answer) else Answer(failure="not asked"), named)
-
-
-class _Asking:
-    """Queries of one interval."""
-
-    def __init__(self, rollout: Rollout, systems: Systems, at: datetime) -> None:
-        self.rollout = rollout
-        self.prometheus = systems.prometheus
-        self.at = at
-        self.window = analysis.window_seconds(rollout.spec.analysis, systems.config.scrape_interval_seconds)
-        self.whose = (rollout.metadata.namespace, rollout.metadata.name)
-        roles = (rollout.status.canary, rollout.status.stable)
-        self.revisions = tuple(r.revision for r in roles if r)
-
-    async def ask(self, query: str) -> Answer:
-        return await self.prometheus.query(query, self.at)
-
-    async def metric(self, metric: AnalysisMetric) -> tuple[Answer, Answer]:
-        """Return the canary's answer and stable's; a built-in metric asks for both at once."""
-        if metric.builtin:
-            answer = await self.ask(queries.builtin(metric.builtin, *self.whose, self.revisions, self.window))
-            return answer, answer
-        compared = any(getattr(metric, name) is not None for name in analysis.COMPARED)
-        ours = await self._custom(metric, 0)
-        return ours, await self._custom(metric, 1) if compared else ours
-
-    async def _custom(self, metric: AnalysisMetric, role: int) -> Answer:
-        canary, stable = self.rollout.status.canary, self.rollout.status.stable
-        shown = (canary, stable)[role]
-        if shown is None or stable is None:
-            return Answer(failure="there is no such revision")
-        values = {
-            "rollout": self.whose[1],
-            "namespace": self.whose[0],
-            "revision": shown.revision,
-            "version": shown.version,
-            "stableRevision": stable.revision,
-            "window": f"{self.window}s",
-        }
-        try:
-            return await self.ask(queries.custom(metric.query or "", values, self.whose[0]))
-        except queries.QueryRefused as refused:
-            return Answer(unusable=str(refused))

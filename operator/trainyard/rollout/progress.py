@@ -5,10 +5,13 @@ while they were fresh. So neither a jumping clock nor an outage promotes anythin
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import inf
 
-from trainyard.resources.rollout import Rollout, RolloutStatus
-from trainyard.rollout import analysis, steps, weights
+from trainyard.resources.rollout import Analysis, AnalysisMetric, MetricStatus, Rollout, RolloutStatus
+from trainyard.resources.rollout_strategy import Experiment
+from trainyard.rollout import analysis, comparing, experiment, freeze, shortcuts, steps, strategies, weights
+from trainyard.rollout.experiment import Verdict
 from trainyard.rollout.situation import is_complete
 from trainyard.rollout.state import Measurement, Observed, Progress
 from trainyard.rollout.times import parse, stamp
@@ -37,6 +40,7 @@ def remembered(status: RolloutStatus, seen: Observed, now: datetime) -> Progress
         slot=-1 if status.last_interval is None else status.last_interval,
         metrics=status.metrics,
         share=status.observed_share,
+        passed=status.passed,
         held_since=status.held_since,
         put_back=before.put_back if before else (),
     )
@@ -46,21 +50,30 @@ def advanced(rollout: Rollout, status: RolloutStatus, seen: Observed, now: datet
     """Return the progress with this visit's time and measurement."""
     before = remembered(status, seen, now)
     measured = _measured(before, rollout, status, seen, now)
-    counts = before.fresh and measured.fresh if rollout.spec.analysis.metrics else _is_ready(rollout, status, seen)
+    counts = before.fresh and measured.fresh if is_measured(rollout, status) else _is_ready(rollout, status, seen)
     passed = min(seen.monotonic - before.seen, 2.0 * rollout.spec.analysis.interval_seconds)
     return replace(
         measured,
         wall=now,
         seen=seen.monotonic,
-        counted=before.counted + (passed if counts and not rollout.spec.paused else 0.0),
+        counted=before.counted + (min(passed, _moving(rollout, before.wall)) if counts else 0.0),
         put_back=tuple(t for t in before.put_back if t > seen.monotonic - CONTESTED_SECONDS),
     )
 
 
+def _moving(rollout: Rollout, since: datetime) -> float:
+    """Return how many seconds from a moment on count for a pause at most: until a freeze window; 0 while one holds."""
+    if rollout.spec.paused or freeze.holding(rollout.spec.freeze, since):
+        return 0.0
+    change = freeze.next_change(rollout.spec.freeze, since)
+    return inf if change is None else change
+
+
 def _is_ready(rollout: Rollout, status: RolloutStatus, seen: Observed) -> bool:
     """Whether the canary's pods are ready; time counts by them where nothing is measured and a pause has an end."""
-    canary = rollout.spec.strategy.canary
-    if status.canary is None or canary is None or steps.pause_seconds(canary.steps, status.step or 0) is None:
+    if status.canary is None:
+        return False
+    if steps.pause_seconds(strategies.ladder(rollout.spec.strategy), status.step or 0) is None:
         return False
     return is_complete(seen.deployments.get(status.canary.revision), 1)
 
@@ -69,25 +82,78 @@ def _measured(before: Progress, rollout: Rollout, status: RolloutStatus, seen: O
     measurement, canary = seen.measurement, status.canary
     if measurement is None or canary is None or measurement.slot <= before.slot:
         return before
-    spec = rollout.spec.analysis
+    due, rung = analysis_now(rollout, status), _rung(rollout, status)
     stable = status.stable.revision if status.stable else None
-    metrics = analysis.measured(spec, measurement, canary.revision, stable, before.metrics, now)
-    share, far = _share(status, measurement, spec.min_requests)
-    fresh = not far and all(m.verdict in ("Pass", "Fail") for m in metrics)
+    running = rung.experiment if rung else None
+    metrics = analysis.measured(
+        due,
+        measurement,
+        canary.revision,
+        stable,
+        before.metrics,
+        now,
+        stretches=_stretches(rollout),
+        experiment=running,
+    )
+    share, far = _share(rollout, status, measurement)
+    decides = running.decide_on if running else ""
+    fresh = not far and all(m.verdict in ("Pass", "Fail") or (m.name == decides and _is_told(m)) for m in metrics)
+    passing = fresh and all(m.verdict == "Pass" or m.name == decides for m in metrics)
     return replace(
         before,
+        looked=True,
         slot=measurement.slot,
-        metrics=metrics,
+        metrics=_with_others(rollout.spec.analysis, before.metrics, metrics),
         share=share,
         far=far,
         fresh=fresh,
-        passing=fresh and all(m.verdict == "Pass" for m in metrics),
+        passing=passing,
+        decision=_decision(running, due, measurement, status),
+        passed=before.passed + (passing and rung is not None and rung.analysis is not None),
         held_since=None if fresh else before.held_since or stamp(now),
     )
 
 
-def _share(status: RolloutStatus, measurement: Measurement, enough: int) -> tuple[str | None, bool]:
-    """Return the canary's share of requests in percent, and whether it is far from its weight."""
+def _stretches(rollout: Rollout) -> int:
+    """Return how often the ladder begins to count anew: so many share the alpha of its sequential metrics."""
+    rungs = strategies.ladder(rollout.spec.strategy)
+    weighed = [steps.weight_at(rungs, index) for index in range(len(rungs))]
+    return comparing.stretches(weighed, [rung.lasts for rung in rungs])
+
+
+def _decision(
+    running: Experiment | None, due: Analysis, measurement: Measurement, status: RolloutStatus
+) -> Verdict | None:
+    """Return what the running experiment says, None where none runs or its metric is not there."""
+    metric = next((m for m in due.metrics if running and m.name == running.decide_on), None)
+    started = parse(status.step_started_time)
+    if running is None or metric is None or started is None:
+        return None
+    seconds = (measurement.at - started).total_seconds()
+    return experiment.decide(running, due, metric, measurement.blocks.get(metric.name), seconds)
+
+
+def _is_told(metric: MetricStatus) -> bool:
+    """Whether there was anything to learn: an experiment goes on while its metric is undecided, not without data."""
+    return metric.verdict != "NoData"
+
+
+def _with_others(
+    asked: Analysis, before: tuple[MetricStatus, ...], now: tuple[MetricStatus, ...]
+) -> tuple[MetricStatus, ...]:
+    """Return the measurements with the last ones of metrics that are not due now: their failures count on.
+
+    Those that the spec has no more are forgotten, or edits in flight would fill the status.
+    """
+    others = {m.name for m in asked.metrics} - {m.name for m in now}
+    return (*now, *(m for m in before if m.name in others))
+
+
+def _share(rollout: Rollout, status: RolloutStatus, measurement: Measurement) -> tuple[str | None, bool]:
+    """Return the canary's share of requests in percent, and whether it is far from its weight.
+
+    Headers, copies and cookies bring requests that no weight explains: then the share is told and not judged.
+    """
     canary, stable = status.canary, status.stable
     if canary is None or stable is None:
         return None, False
@@ -96,7 +162,8 @@ def _share(status: RolloutStatus, measurement: Measurement, enough: int) -> tupl
     total = (ours or 0.0) + (theirs or 0.0)
     if ours is None or total < 1:
         return None, False
-    far = total >= max(enough, 100) and weights.is_far(status.weight, ours, total)
+    enough = total >= max(rollout.spec.analysis.min_requests, 100)
+    far = enough and not _beside(rollout, status) and weights.is_far(status.weight, ours, total)
     return f"{100 * ours / total:.1f}", far
 
 
@@ -108,24 +175,60 @@ def due(rollout: Rollout, status: RolloutStatus, before: Progress | None, monoto
     started = parse(status.step_started_time)
     if before is None or before.key != step_key(status) or started is None or not is_measured(rollout, status):
         return None
-    spec = rollout.spec.analysis
-    now = before.wall.timestamp() + monotonic - before.seen
-    slot = int((now - started.timestamp()) // spec.interval_seconds)
-    return slot if slot > before.slot and slot >= analysis.first_slot(spec, scrape) else None
+    spec = analysis_now(rollout, status)
+    now = before.wall + timedelta(seconds=monotonic - before.seen)
+    slot = analysis.slot_at(now, started, spec.interval_seconds)
+    return slot if slot > before.slot and slot >= analysis.first_slot(spec, scrape, started) else None
 
 
 def is_measured(rollout: Rollout, status: RolloutStatus) -> bool:
-    """Whether a canary serves beside stable, and there is something to measure."""
+    """Whether a canary serves beside stable, and there is something to measure. Without weight only a step asks."""
     both = status.canary is not None and status.stable is not None
-    serves = status.weight > 0 and status.weight == status.routed_weight
-    return both and serves and status.ending is None and bool(rollout.spec.analysis.metrics) and not rollout.spec.paused
+    if not both or status.weight != status.routed_weight or status.ending is not None or rollout.spec.paused:
+        return False
+    if not rollout.spec.analysis.metrics:
+        return False
+    rung = _rung(rollout, status)
+    asked = rung is not None and (rung.analysis is not None or rung.experiment is not None)
+    return (status.weight > 0 or asked) and bool(analysis_now(rollout, status).metrics)
+
+
+def analysis_now(rollout: Rollout, status: RolloutStatus) -> Analysis:
+    """Return the analysis with the metrics that are measured in the running step.
+
+    Those in the background, those that an analysis step names, the one that decides an experiment. With all traffic on
+    the canary there is no stable to compare with.
+    """
+    rung = _rung(rollout, status)
+    named = {*rung.analysis.metrics} if rung and rung.analysis else set()
+    named |= {rung.experiment.decide_on} if rung and rung.experiment else set()
+    chosen = (m for m in rollout.spec.analysis.metrics if m.background or m.name in named)
+    due = tuple(m for m in chosen if status.weight < 100 or not compares(m))
+    return rollout.spec.analysis.model_copy(update={"metrics": due})
+
+
+def compares(metric: AnalysisMetric) -> bool:
+    """Whether a metric needs stable's numbers as well."""
+    return metric.sequential is not None or any(getattr(metric, name) is not None for name in analysis.COMPARED)
+
+
+def _rung(rollout: Rollout, status: RolloutStatus) -> strategies.Rung | None:
+    return steps.rung(strategies.ladder(rollout.spec.strategy), status.step or 0)
+
+
+def _beside(rollout: Rollout, status: RolloutStatus) -> bool:
+    """Whether requests come to the canary beside its weight."""
+    strategy = rollout.spec.strategy
+    return shortcuts.at_step(strategy, strategies.ladder(strategy), status.step or 0, status.weight).mark != ""
 
 
 def next_measurement(rollout: Rollout, status: RolloutStatus, before: Progress, now: datetime, scrape: int) -> float:
     """Return the seconds until the next interval can be measured."""
-    started, spec = parse(status.step_started_time) or now, rollout.spec.analysis
+    started, spec = parse(status.step_started_time) or now, analysis_now(rollout, status)
     slot = max(
-        before.slot + 1, analysis.first_slot(spec, scrape), analysis.slot_at(now, started, spec.interval_seconds)
+        before.slot + 1,
+        analysis.first_slot(spec, scrape, started),
+        analysis.slot_at(now, started, spec.interval_seconds),
     )
     moment = analysis.instant(started, slot, spec.interval_seconds)
     return max(0.05, (moment - now).total_seconds() + 0.01)

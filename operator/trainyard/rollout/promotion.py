@@ -12,6 +12,10 @@ from trainyard.rollout.state import MarkRevision
 from trainyard.rollout.times import stamp_up
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, Ref
 
+# Numbers that every step begins anew.
+NEW_STEP = {"counted_seconds": 0, "passed": 0, "held_since": None, "last_interval": None}
+# Why a revision needs no steps.
+BACK = "back to what was stable lately (rollbackWindow)"
 # Cleared when a canary begins and when it ends.
 NO_CANARY = {
     "canary": None,
@@ -25,18 +29,15 @@ NO_CANARY = {
     "canary_started_time": None,
     "ending": None,
     "unavailable_since": None,
-    "last_interval": None,
-    "counted_seconds": 0,
-    "held_since": None,
     "observed_share": None,
     "metrics": (),
-}
+} | NEW_STEP
 
 
 def begin(s: Situation, revision: RevisionStatus) -> Move:
-    """Begin a canary at its first step; the first version ever goes straight to all traffic."""
-    first = s.stable is None
-    straight = first or not s.steps
+    """Begin a canary at its first step. The first version ever, and one that was stable lately, go straight up."""
+    first, back = s.stable is None, s.is_wanted_back
+    straight = first or back or not s.steps
     started = stamp_up(s.now)
     meant = s.status.model_copy(
         update=NO_CANARY
@@ -44,16 +45,16 @@ def begin(s: Situation, revision: RevisionStatus) -> Move:
             "canary": revision,
             "weight": 100 if straight else steps.weight_at(s.steps, 0),
             "routed_weight": 0,
-            "step": None if first else 0,
+            "step": None if first else len(s.steps) if straight else 0,
             "steps_digest": steps.ladder_digest(s.steps),
             "ladder": steps.ladder(s.steps),
             "step_started_time": started,
             "canary_started_time": s.at,
             "unavailable_since": s.at,
-            "ending": Ending(outcome="Promoted") if straight else None,
+            "ending": Ending(outcome="Promoted", message=BACK if back else "") if straight else None,
         }
     )
-    message = f"revision {revision.revision} of version {revision.version} begins"
+    message = f"revision {revision.revision} of version {revision.version} begins{f'; {BACK}' if back else ''}"
     return Move(
         meant,
         rows=(history.row("Started", revision, weight=meant.weight),),
@@ -61,8 +62,8 @@ def begin(s: Situation, revision: RevisionStatus) -> Move:
     )
 
 
-def go_on(s: Situation, **more: object) -> Move:
-    """Go to the next step; after the last one all traffic follows. A changed weight is an intent."""
+def go_on(s: Situation, by: str = "", **more: object) -> Move:
+    """Go to the next step; after the last one all traffic follows. A changed weight is an intent. by: who asked."""
     following = s.step + 1
     over = following >= len(s.steps)
     weight = steps.weight_at(s.steps, following)
@@ -70,30 +71,24 @@ def go_on(s: Situation, **more: object) -> Move:
         "step": following,
         "weight": weight,
         "step_started_time": stamp_up(s.now),
-        "counted_seconds": 0,
-        "held_since": None,
-        "last_interval": None,
         "unavailable_since": None,
         "metrics": s.progress.metrics,
         "observed_share": s.progress.share,
-        "ending": Ending(outcome="Promoted") if over else None,
+        "ending": Ending(outcome="Promoted", by=by) if over else None,
     }
-    return _intend(s, changes | more)
+    return _intend(s, NEW_STEP | changes | more)
 
 
-def to_the_end(s: Situation, message: str, **more: object) -> Move:
-    """Give the canary all traffic without any further step or measurement."""
+def to_the_end(s: Situation, message: str, by: str, **more: object) -> Move:
+    """Give the canary all traffic without any further step or measurement. by: who asked."""
     changes: dict[str, object] = {
         "step": len(s.steps),
         "weight": 100,
         "step_started_time": stamp_up(s.now),
-        "counted_seconds": 0,
-        "held_since": None,
-        "last_interval": None,
         "unavailable_since": None,
-        "ending": Ending(outcome="FastPromoted", message=message),
+        "ending": Ending(outcome="FastPromoted", message=message, by=by),
     }
-    return _intend(s, changes | more)
+    return _intend(s, NEW_STEP | changes | more)
 
 
 def to_weight(s: Situation, weight: int, notes: tuple[Note, ...] = (), **more: object) -> Move:
@@ -110,11 +105,14 @@ def _intend(s: Situation, changes: dict[str, object], notes: tuple[Note, ...] = 
     return Move(meant.status, actions, intent=meant.status.weight != s.status.weight, notes=notes)
 
 
-def go_back(s: Situation, outcome: Outcome, message: str, **more: object) -> Move:
-    """Begin the canary's end: weight 0 at once; a rejection is marked where a lost status cannot take it away."""
+def go_back(s: Situation, outcome: Outcome, message: str, by: str = "", **more: object) -> Move:
+    """Begin the canary's end: weight 0 at once; a rejection is marked where a lost status cannot take it away.
+
+    by: who asked for it, "" where nobody did.
+    """
     changes: dict[str, object] = {
         "weight": 0,
-        "ending": Ending(outcome=outcome, message=message[:512]),
+        "ending": Ending(outcome=outcome, message=message[:512], by=by),
         "metrics": s.progress.metrics,
         "observed_share": s.progress.share,
     }
@@ -136,7 +134,7 @@ def _mark(s: Situation) -> tuple[Action, ...]:
 
 def gone_back(s: Situation, canary: RevisionStatus, ending: Ending) -> Move:
     """Close a canary whose weight was read back as 0."""
-    told = history.entry(s, canary, ending.outcome, ending.message)
+    told = history.entry(s, canary, ending.outcome, ending.message, ending.by)
     rejected = ending.outcome in REJECTED
     meant = s.status.model_copy(
         update=NO_CANARY
@@ -147,7 +145,7 @@ def gone_back(s: Situation, canary: RevisionStatus, ending: Ending) -> Move:
             "metrics": s.status.metrics if rejected else (),
         }
     )
-    row = history.row(ending.outcome, canary, reason=ending.message, **_numbers(s))
+    row = history.row(ending.outcome, canary, reason=ending.message, **history.asked(ending.by), **_numbers(s))
     message = f"version {canary.version} (revision {canary.revision}): {ending.message}"
     kind: Literal["Normal", "Warning"] = "Warning" if rejected else "Normal"
     note = Note(ending.outcome, message, _transition(s, canary), kind)
@@ -158,15 +156,16 @@ def promoted(s: Situation, canary: RevisionStatus, ending: Ending | None) -> Mov
     """Make the canary stable: all traffic was read back."""
     outcome: Outcome = ending.outcome if ending else "Promoted"
     message = ending.message if ending and ending.message else "all steps passed" if s.stable else "the first version"
+    by = ending.by if ending else ""
     meant = s.status.model_copy(
         update=NO_CANARY
         | {
             "stable": canary,
-            "history": history.with_entry(s.status, history.entry(s, canary, outcome, message)),
+            "history": history.with_entry(s.status, history.entry(s, canary, outcome, message, by)),
             "weightless_since": s.at,
         }
     )
-    row = history.row(outcome, canary, reason=message, **_numbers(s))
+    row = history.row(outcome, canary, reason=message, **history.asked(by), **_numbers(s))
     text = f"version {canary.version} (revision {canary.revision}) has all traffic"
     return Move(meant, rows=(row,), notes=(Note(outcome, text, _transition(s, canary)),))
 
@@ -177,13 +176,12 @@ def _transition(s: Situation, canary: RevisionStatus) -> str:
 
 
 def weight_set(s: Situation, canary: RevisionStatus) -> Move:
-    """Close a change of weight that was read back; a pause that follows begins now."""
+    """Close a change of weight that was read back; a pause or a measurement that follows begins now."""
     at_step = s.status.weight == s.step_weight
-    into_pause = at_step and not steps.is_pause(s.steps, s.step) and steps.is_pause(s.steps, s.step + 1)
-    step = s.step + 1 if into_pause else s.step
+    goes_on = at_step and not steps.lasts(s.steps, s.step) and steps.lasts(s.steps, s.step + 1)
+    step = s.step + 1 if goes_on else s.step
     meant = s.status.model_copy(
-        update={"routed_weight": s.status.weight, "step": step, "step_started_time": stamp_up(s.now)}
-        | {"last_interval": None, "held_since": None, "counted_seconds": 0}
+        update=NEW_STEP | {"routed_weight": s.status.weight, "step": step, "step_started_time": stamp_up(s.now)}
     )
     row = history.row("WeightSet", canary, weight=s.status.weight, step=s.status.step)
     message = f"weight of revision {canary.revision} is {s.status.weight} %"

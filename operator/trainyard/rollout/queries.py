@@ -1,130 +1,198 @@
-"""PromQL: built-in metrics of both revisions in one query each, and custom queries held inside their namespace.
+"""PromQL of the built-in metrics: one text asks for all revisions of all Rollouts that share it. Pure.
 
-Series carry namespace, rollout, revision, version and model by relabelling from pod labels (docs/contracts.md), so
-no pod can claim to be another. Pure. Used by `observe` (asks) and `admission` (checks).
+A `Form` is what Rollouts share: source, metric, window. It writes the text for a list of them, and finds each one's
+part in the answer. Used by `sharing` and `asking`; queries of one's own are in `queries_custom`.
 """
 
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-import promql_parser as promql
+from trainyard.rollout.sources import (
+    GPU_BY_EXPORTER,
+    GPU_BY_POD,
+    ON_PODS,
+    OWN_LABELS,
+    POD_NAMES,
+    QUANTILES,
+    SOURCES,
+    Naming,
+    Series,
+    Subject,
+    bound,
+)
+from trainyard.systems.prometheus.port import Answer, Sample
 
-REQUESTS = "trainyard_server_requests_total"
-DURATION = "trainyard_server_request_duration_seconds_bucket"
-QUANTILES = {"LatencyP50": "0.5", "LatencyP95": "0.95", "LatencyP99": "0.99"}
-PLACEHOLDERS = ("rollout", "namespace", "revision", "version", "stableRevision", "window")
-_PLACEHOLDER = re.compile(r"\$\(([^)]*)\)")
-# The parser prints these unescaped, so a query that was taken apart and put together again would say something else.
-_UNPRINTABLE = re.compile(r'["\\\x00-\x1f]')
-
-
-class QueryRefused(ValueError):
-    """A custom query that is not sent; `str()` is the sentence for its author."""
-
-
-def quoted(text: str) -> str:
-    """Return a PromQL string literal."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'
-
-
-def selector(namespace: str, rollout: str, revisions: tuple[str, ...], more: str = "") -> str:
-    """Return the label matchers of a rollout's revisions."""
-    either = quoted("|".join(sorted(revisions)))
-    return f"{{namespace={quoted(namespace)},rollout={quoted(rollout)},revision=~{either}{more}}}"
-
-
-def requests_since(namespace: str, rollout: str, revisions: tuple[str, ...], seconds: int) -> str:
-    """Count the requests of each revision in the last seconds."""
-    labels = selector(namespace, rollout, revisions)
-    return f"sum by (revision) (increase({REQUESTS}{labels}[{max(1, seconds)}s]))"
+Key = tuple[str, ...]
+PREDICTIONS = "trainyard_server_prediction"
+COUNT = "Count"  # requests in the window, not per second
+DRIFT = "PredictionDrift"
+# Containers of a pod; the sum over all of them (no container's name) only where a runtime shows nothing else.
+CONTAINERS, WHOLE_POD = 'container!="",container!="POD"', 'container=""'
+PER_POD: Mapping[str, tuple[str, str]] = {
+    "CPU": ("rate", "container_cpu_usage_seconds_total"),
+    "Memory": ("avg_over_time", "container_memory_working_set_bytes"),
+    "Disk": ("avg_over_time", "container_fs_usage_bytes"),
+}
 
 
-def builtin(name: str, namespace: str, rollout: str, revisions: tuple[str, ...], window: int) -> str:
-    """Return the query of a built-in metric over a window in seconds, one series a revision."""
-    labels = selector(namespace, rollout, revisions)
-    if name in QUANTILES:
-        buckets = f"sum by (revision, le) (rate({DURATION}{labels}[{window}s]))"
-        return f"histogram_quantile({QUANTILES[name]}, {buckets})"
-    total = f"sum by (revision) (rate({REQUESTS}{labels}[{window}s]))"
-    if name == "Requests":
-        return total
-    failed = selector(namespace, rollout, revisions, ',code=~"5.."')
-    errors = f"sum by (revision) (rate({REQUESTS}{failed}[{window}s]))"
-    return f"({errors} or {total} * 0) / {total}"  # a revision without a failure has no 5xx series at all
+@dataclass(frozen=True)
+class Form:
+    """What is asked of a source over a window in seconds. metric: a built-in's name, or COUNT.
+
+    slower_than: seconds, for SlowShare. more: label matchers that every series of the source must pass.
+    """
+
+    source: str
+    metric: str
+    window: int
+    slower_than: str = ""
+    more: str = ""
+
+    @property
+    def naming(self) -> Naming:
+        """How the answer's series name a revision."""
+        if self.metric in ON_PODS:
+            return POD_NAMES
+        return OWN_LABELS if self.metric == DRIFT else SOURCES[self.source].naming
+
+    def text(self, subjects: Sequence[Subject]) -> str:
+        """Return the query for these subjects."""
+        if self.metric in PER_POD:
+            return self._per_pod(subjects)
+        if self.metric == "AcceleratorUse":
+            return self._accelerators(subjects)
+        return self._drift(subjects) if self.metric == DRIFT else _Requests(self, subjects).text()
+
+    def indexed(self, answer: Answer) -> dict[Key, tuple[Sample, ...]]:
+        """Return the answer's samples by what they name."""
+        by = self.naming.by if self.metric != DRIFT else ("namespace", "rollout")
+        found: dict[Key, tuple[Sample, ...]] = {}
+        for sample in answer.samples or ():
+            key = tuple(sample.labels.get(label, "") for label in by)
+            found[key] = (*found.get(key, ()), sample)
+        return found
+
+    def part(self, found: Mapping[Key, tuple[Sample, ...]], subject: Subject) -> tuple[Sample, ...]:
+        """Return one subject's samples, each with its revision as the only label."""
+        if self.metric == DRIFT:
+            samples = found.get((subject.namespace, subject.rollout), ())
+            return tuple(_labelled(sample, subject.revisions[0]) for sample in samples)
+        keyed = ((r, found.get(self.naming.key(subject, r), ())) for r in subject.revisions)
+        return tuple(_labelled(sample, r) for r, samples in keyed for sample in samples)
+
+    def counters(self, subjects: Sequence[Subject]) -> tuple[str, str]:
+        """Return two queries for raw counters, one series a scraped process: what a share counts, and all there was.
+
+        For ErrorRate and SlowShare. Not `increase`: what grew is reckoned from one reading to the next (`blocks`).
+        """
+        return _Requests(self, subjects).counters()
+
+    def who(self, naming: Naming, subjects: Sequence[Subject], more: str = "") -> str:
+        """Return the label matchers of a selector."""
+        return ",".join(part for part in (naming.matchers(subjects), self.more, more) if part)
+
+    def _per_pod(self, subjects: Sequence[Subject]) -> str:
+        function, name = PER_POD[self.metric]
+        sums = (
+            f"sum by (namespace, pod) ({function}({name}{{{self.who(POD_NAMES, subjects, which)}}}[{self.window}s]))"
+            for which in (CONTAINERS, WHOLE_POD)
+        )
+        return f"avg by ({', '.join(POD_NAMES.by)}) ({POD_NAMES.named(' or '.join(sums), subjects, self.window)})"
+
+    def _accelerators(self, subjects: Sequence[Subject]) -> str:
+        """Read the exporter's pod label whether or not its scrape lets it keep the name (honor_labels)."""
+        made = []
+        for n in (GPU_BY_EXPORTER, GPU_BY_POD):
+            use = f"avg_over_time(DCGM_FI_DEV_GPU_UTIL{{{self.who(n, subjects)}}}[{self.window}s])"
+            made.append(f"avg by ({', '.join(n.by)}) ({n.named(use, subjects, self.window)})")
+        return f"({' or '.join(made)}) / 100"
+
+    def _drift(self, subjects: Sequence[Subject]) -> str:
+        """Return the greatest distance of the two distributions (Kolmogorov-Smirnov) over outputs and bucket bounds.
+
+        Only where both revisions predicted, and only over bounds that both have.
+        """
+        who, window = self.who(OWN_LABELS, subjects), f"[{self.window}s]"
+        buckets = f'{PREDICTIONS}_bucket{{{who},le!="+Inf"}}'
+        by = "namespace, rollout, revision, output"
+        below = f"sum by ({by}, le) (rate({buckets}{window}))"
+        total = f"sum by ({by}) (rate({PREDICTIONS}_count{{{who}}}{window})) > 0"
+        share = f"{below} / ignoring (le) group_left () ({total})"
+        where = "namespace, rollout, output, le"
+        apart = f"max by ({where}) ({share}) - min by ({where}) ({share})"
+        return f"max by (namespace, rollout) (({apart}) and (count by ({where}) ({share}) == 2))"
 
 
-def custom(query: str, values: Mapping[str, str], namespace: str) -> str:
-    """Fill in the placeholders and put the namespace on every selector. Raises QueryRefused."""
-    filled = _PLACEHOLDER.sub(lambda match: _filled(match.group(1), values), query)
-    tree = _parsed(filled)
-    promql.walk(tree, _refuse)
-    enforced = str(promql.transform(tree, None, lambda node: _within(node, namespace)))
-    _verify(_parsed(enforced), namespace)
-    return enforced
+@dataclass(frozen=True)
+class _Requests:
+    """Queries over a source's request counters and its latency histogram."""
+
+    form: Form
+    subjects: Sequence[Subject]
+
+    @property
+    def series(self) -> Series:
+        return SOURCES[self.form.source]
+
+    def text(self) -> str:
+        metric = self.form.metric
+        if metric in QUANTILES:
+            return self._quantile(QUANTILES[metric])
+        if metric == "SlowShare":
+            return self._slow_share()
+        if metric == "ErrorRate":
+            return self._error_rate()
+        return self._sum(self.series.requests, function="increase" if metric == COUNT else "rate")
+
+    def _sum(self, name: str, more: str = "", by: Iterable[str] = (), function: str = "rate") -> str:
+        who = self.form.who(self.series.naming, self.subjects, more)
+        grown = f"{function}({name}{{{who}}}[{self.form.window}s])"
+        kept = [*self.series.naming.by, *by]
+        return f"sum by ({', '.join(kept)}) ({self.series.naming.named(grown, self.subjects, self.form.window)})"
+
+    def _error_rate(self) -> str:
+        """A revision without a failure may have no series of failures at all: that is 0."""
+        total = self._sum(self.series.requests)
+        return f"({self._sum(*self.series.failed)} or {total} * 0) / {total}"
+
+    def _quantile(self, share: str) -> str:
+        found = f"histogram_quantile({share}, {self._sum(f'{self.series.buckets}_bucket', by=('le',))})"
+        return f"{found} / {self.series.unit}" if self.series.unit != 1 else found
+
+    def counters(self) -> tuple[str, str]:
+        """Return the queries for what a share counts and for all, by process."""
+        if self.form.metric == "SlowShare":
+            total = self._raw(f"{self.series.buckets}_count")
+            fast = self._raw(f"{self.series.buckets}_bucket", le_matcher(self.form.slower_than, self.series.unit))
+            return f"{total} - {fast}", total
+        return self._raw(*self.series.failed), self._raw(self.series.requests)
+
+    def _raw(self, name: str, more: str = "") -> str:
+        who = self.form.who(self.series.naming, self.subjects, more)
+        named = self.series.naming.named(f"{name}{{{who}}}", self.subjects, self.form.window)
+        return f"sum by ({', '.join(self.series.naming.by)}, instance) ({named})"
+
+    def _slow_share(self) -> str:
+        fast = self._sum(f"{self.series.buckets}_bucket", le_matcher(self.form.slower_than, self.series.unit))
+        return f"clamp_min(1 - {fast} / {self._sum(f'{self.series.buckets}_count')}, 0)"
 
 
-def check(query: str) -> str:
-    """Return why a custom query is refused, "" where it is fine."""
-    sample = dict.fromkeys(PLACEHOLDERS, "a") | {"window": "60s"}
-    try:
-        custom(query, sample, "a")
-    except QueryRefused as refused:
-        return str(refused)
-    return ""
+def le_matcher(seconds: str, unit: int) -> str:
+    """Match a bucket by its bound, written as Go or as Python writes it (1 or 1.0)."""
+    written = f"{bound(seconds) * unit:.12g}"
+    return f'le=~"{written.replace(".", "[.]")}{"" if "." in written else "([.]0)?"}"'
 
 
-def _filled(name: str, values: Mapping[str, str]) -> str:
-    if name not in PLACEHOLDERS:
-        raise QueryRefused(f"there is no placeholder $({name}); known are {', '.join(PLACEHOLDERS)}")
-    return values[name] if name == "window" else quoted(values[name])
+def _labelled(sample: Sample, revision: str) -> Sample:
+    return Sample({"revision": revision}, sample.time, sample.value)
 
 
-def _parsed(query: str) -> promql.Expr:
-    try:
-        return promql.parse(query)
-    except ValueError as error:
-        raise QueryRefused(f"not PromQL: {error}") from error
+def counted_window(seconds: float) -> int:
+    """Return a window in which requests since the step began are counted: at most an eighth shorter, never longer.
 
-
-def _refuse(node: promql.Expr) -> None:
-    """Refuse what cannot be held inside a namespace, or not be printed again as it was."""
-    if isinstance(node, promql.VectorSelector):
-        if node.matchers.or_matchers:
-            raise QueryRefused("'or' between label matchers is not allowed")
-        for matcher in node.matchers.matchers:
-            _refuse_text(matcher.value)
-    elif isinstance(node, promql.StringLiteral):
-        _refuse_text(node.val)
-    elif isinstance(node, promql.SubqueryExpr) and node.step is None:
-        raise QueryRefused("give a subquery its step, for example [10m:30s]")
-    elif isinstance(node, promql.Call) and node.func.name == "info":
-        raise QueryRefused("info() is not allowed: it reads series without a selector")
-
-
-def _refuse_text(text: str) -> None:
-    if _UNPRINTABLE.search(text):
-        raise QueryRefused('strings may hold no quotation mark ("), backslash or control character')
-
-
-def _within(node: promql.Expr, namespace: str) -> promql.Expr | None:
-    """Put the namespace on a selector; what it says beside its matchers (offset, @) stays."""
-    if not isinstance(node, promql.VectorSelector):
-        return None
-    before = f"{node.name or ''}{node.matchers}"
-    matcher = promql.Matcher(promql.MatchOp.Equal, "namespace", namespace)
-    matchers = promql.Matchers([*node.matchers.matchers, matcher])
-    return promql.parse(f"{node.name or ''}{matchers}{str(node)[len(before) :]}")
-
-
-def _verify(tree: promql.Expr, namespace: str) -> None:
-    """Check the finished text itself: every selector names the namespace."""
-
-    def visit(node: promql.Expr) -> None:
-        if isinstance(node, promql.VectorSelector) and not any(
-            m.name == "namespace" and m.op == promql.MatchOp.Equal and m.value == namespace
-            for m in node.matchers.matchers
-        ):
-            raise QueryRefused("a selector could not be held inside the namespace")
-
-    promql.walk(tree, visit)
+    Few lengths for all Rollouts, so that they share the query; a shorter window counts fewer requests, which holds a
+    step a little longer and never promotes.
+    """
+    whole = max(1, int(seconds))
+    spare = max(0, whole.bit_length() - 4)
+    return whole >> spare << spare

@@ -1,12 +1,13 @@
 """A Rollout without status (restored from a backup, or made anew over an orphan): what its objects still tell. Pure.
 
 The route says which revisions it serves and at which step; the ControllerRevisions what they are and which were
-rejected. Nothing moves: what is found is what is meant.
+rejected. Nothing moves: what is found is what is meant. Only a rejected revision that still has traffic was on its
+way back, and goes on with that.
 """
 
 from trainyard import naming
 from trainyard.reconciling.plan import Note
-from trainyard.resources.rollout import RevisionStatus
+from trainyard.resources.rollout import Ending, RevisionStatus
 from trainyard.rollout import revisions, steps, weights
 from trainyard.rollout.moves import Move
 from trainyard.rollout.situation import Situation
@@ -29,10 +30,19 @@ def recovered(s: Situation) -> Move | None:
         # What was asked for before may have been done before.
         "handled_action": s.spec.action.id if s.spec.action else None,
     }
-    if canary is not None and canary != stable and canary.revision not in rejected:
-        found |= _running(s, canary)
+    if canary is not None and canary != stable:
+        found |= _going_back(s, canary) if canary.revision in rejected else _running(s, canary)
     note = Note("Recovered", f"status was lost; revision {stable.revision} goes on serving", s.at)
     return Move(s.status.model_copy(update=found), notes=(note,), again=0.0)
+
+
+def _going_back(s: Situation, canary: RevisionStatus) -> dict[str, object]:
+    """Return a canary on its way back, {} where it is at its end: stable may not be ready for the traffic yet."""
+    running = _running(s, canary)
+    if not running["routed_weight"]:
+        return {}
+    ending = Ending(outcome="Aborted", message="rejected before status was lost")
+    return running | {"weight": 0, "ending": ending}
 
 
 def _running(s: Situation, canary: RevisionStatus) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What serves: Deployment, Service and HTTPRoute, and the ControllerRevision that keeps the first two as rendered.
+"""What serves: Deployment and Service, and the ControllerRevision that keeps them as rendered.
 
 A revision is rendered once. Later operators re-apply what is stored, so that an upgrade restarts nobody's model
 server. Owner and replicas are put on when applied: they are no part of the revision. Pure.
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainyard import naming
-from trainyard.resources.rollout import RevisionStatus, Rollout, Serving, Traffic
+from trainyard.resources.rollout import RevisionStatus, Rollout, Serving
 from trainyard.rollout.state import Candidate, Stored
 from trainyard.systems.bundle import Config
 
@@ -29,7 +29,7 @@ def is_owner(rollout: Rollout) -> bool:
     return rollout.spec.deletion_policy != "Orphan"
 
 
-def _belonging(rollout: Rollout, left: bool) -> Rendered:
+def belonging(rollout: Rollout, left: bool) -> Rendered:
     """Return the metadata that ties an object to its Rollout, or marks it as left by it."""
     if left:
         return {"annotations": {naming.ANNOTATION_ORPHANED: "true"}}
@@ -67,7 +67,7 @@ def revision_object(rollout: Rollout, revision: RevisionStatus, candidate: Candi
             "name": name,
             "namespace": rollout.metadata.namespace,
             "labels": _labels(rollout, revision),
-            **_belonging(rollout, left=False),
+            **belonging(rollout, left=False),
         },
         "revision": 1,
         "data": data,
@@ -78,7 +78,7 @@ def stored_revision(stored: Stored, rollout: Rollout, *, left: bool = False) -> 
     """Return a kept ControllerRevision to apply again."""
     meta = {key: stored.obj["metadata"][key] for key in ("name", "namespace", "labels")}
     body = {key: stored.obj[key] for key in ("apiVersion", "kind", "revision", "data")}
-    return {**body, "metadata": meta | _belonging(rollout, left)}
+    return {**body, "metadata": meta | belonging(rollout, left)}
 
 
 def deployment(stored: Mapping[str, Any], rollout: Rollout, replicas: int, *, left: bool = False) -> Rendered:
@@ -89,70 +89,12 @@ def deployment(stored: Mapping[str, Any], rollout: Rollout, replicas: int, *, le
 
 def service(stored: Mapping[str, Any], rollout: Rollout, *, left: bool = False) -> Rendered:
     """Return the Service of a kept revision; `left`: as it stays when the Rollout goes."""
-    return {**stored, "metadata": {**stored["metadata"], **_belonging(rollout, left)}}
-
-
-def route(
-    rollout: Rollout,
-    backends: list[tuple[str, int]],
-    annotations: Mapping[str, str],
-    *,
-    left: bool = False,
-) -> Rendered:
-    """Render the HTTPRoute: these (revision, weight) behind the Rollout's hosts and path."""
-    traffic = _traffic(rollout)
-    rule: Rendered = {
-        "matches": [{"path": {"type": "PathPrefix", "value": traffic.path}}],
-        "backendRefs": [_backend(rollout, revision, weight) for revision, weight in backends],
-    }
-    if traffic.timeouts.request_seconds:
-        rule["timeouts"] = {"request": f"{traffic.timeouts.request_seconds}s"}
-    tie = _belonging(rollout, left)
-    meta: Rendered = {
-        "name": rollout.metadata.name,
-        "namespace": rollout.metadata.namespace,
-        "labels": {**naming.MANAGED_BY, naming.LABEL_ROLLOUT: rollout.metadata.name},
-        **tie,
-        "annotations": {**annotations, **tie.get("annotations", {})},
-    }
-    spec: Rendered = {"parentRefs": [_parent(p) for p in traffic.parent_refs], "rules": [rule]}
-    if traffic.hostnames:
-        spec["hostnames"] = list(traffic.hostnames)
-    return {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": meta, "spec": spec}
-
-
-def route_annotations(stable: str, canary: str, step: int | None) -> dict[str, str]:
-    """Return what the route says of the rollout, written together with the weights."""
-    return {
-        naming.ANNOTATION_STABLE_REVISION: stable,
-        naming.ANNOTATION_CANARY_REVISION: canary,
-        naming.ANNOTATION_STEP: "" if step is None else str(step),
-    }
+    return {**stored, "metadata": {**stored["metadata"], **belonging(rollout, left)}}
 
 
 def server_image(serving: Serving, config: Config) -> str:
     """Return the image of the model server, "" where there is none for the runtime."""
     return serving.image or config.server_images.get(serving.runtime, "")
-
-
-def _traffic(rollout: Rollout) -> Traffic:
-    target = rollout.spec.target.kubernetes
-    assert target is not None  # noqa: S101 - the union's only branch
-    return target.traffic
-
-
-def _parent(parent: Any) -> Rendered:
-    group: Rendered = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": parent.name}
-    if parent.namespace:
-        group["namespace"] = parent.namespace
-    if parent.section_name:
-        group["sectionName"] = parent.section_name
-    return group
-
-
-def _backend(rollout: Rollout, revision: str, weight: int) -> Rendered:
-    name = naming.revision_object(rollout.metadata.name, revision)
-    return {"group": "", "kind": "Service", "name": name, "port": PORT, "weight": weight}
 
 
 def _selector(rollout: Rollout, revision: RevisionStatus) -> dict[str, str]:

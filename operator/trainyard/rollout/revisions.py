@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainyard import naming
+from trainyard.resources.aliases import age_key
 from trainyard.resources.rollout import RevisionStatus, Rollout, RolloutStatus, Serving
 from trainyard.rollout.state import Candidate, Observed, Stored
 from trainyard.systems.cluster.port import Obj
 
 REJECTED = ("Aborted",)  # outcomes after which a revision is refused until a person retries it
+SERVED = ("Promoted", "FastPromoted")  # outcomes after which a revision is stable
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,13 @@ def status_of(stored: Stored) -> RevisionStatus:
     return RevisionStatus(revision=stored.revision, version=stored.version, digest=stored.digest, run=stored.run)
 
 
+def stable_lately(status: RolloutStatus, window: int) -> tuple[str, ...]:
+    """Return the revisions that were stable last before the present one, at most `window`, newest first."""
+    served = (entry.revision for entry in status.history if entry.outcome in SERVED)
+    present = status.stable.revision if status.stable else ""
+    return tuple(dict.fromkeys(revision for revision in served if revision != present))[:window]
+
+
 def rejected_versions(status: RolloutStatus, stored: Mapping[str, Stored]) -> frozenset[str]:
     """Return the versions of which a revision was rejected here."""
     kept = {s.version for s in stored.values() if s.revision in status.rejected}
@@ -70,9 +79,11 @@ def rejected_versions(status: RolloutStatus, stored: Mapping[str, Stored]) -> fr
 
 def wanted(rollout: Rollout, status: RolloutStatus, serving: Serving, seen: Observed) -> Wanted:
     """Return what the spec asks for, given what serves and what was rejected."""
-    if rollout.spec.version.name is not None:
-        return _pinned(rollout.spec.version.name, status, serving, seen.versions)
-    return _latest(rollout, status, serving, seen)
+    asked = rollout.spec.version
+    if asked.name is not None:
+        return _pinned(asked.name, status, serving, seen.versions)
+    following = _Following(rollout, status, serving, seen)
+    return following.alias(asked.alias) if asked.alias is not None else following.latest()
 
 
 def _pinned(name: str, status: RolloutStatus, serving: Serving, versions: Iterable[Candidate]) -> Wanted:
@@ -88,43 +99,69 @@ def _pinned(name: str, status: RolloutStatus, serving: Serving, versions: Iterab
     return Wanted(revision, candidate)
 
 
-def _latest(rollout: Rollout, status: RolloutStatus, serving: Serving, seen: Observed) -> Wanted:
-    following = _queued(rollout, status, seen.versions)
-    if following is not None:
-        return Wanted(revision_of(following, serving), following)
-    ready = sorted((v for v in seen.versions if v.ready), key=lambda v: v.age_key)
-    floor = _floor(status, seen)
-    newer = [v for v in ready if floor is None or v.age_key >= floor]
-    refused = rejected_versions(status, seen.stored)
-    open_to = [v for v in newer if v.name not in refused or _is_stable(v, status)]
-    newest = newer[-1] if newer else None
-    blocked = (
-        revision_of(newest, serving) if newest and newest.name in refused and not _is_stable(newest, status) else None
-    )
-    if open_to:
-        return Wanted(revision_of(open_to[-1], serving), open_to[-1], refused=blocked)
-    if status.stable is not None:
-        return Wanted(status.stable, refused=blocked)
-    return Wanted(reason="NoVersion", message="no ModelVersion of this model is ready", refused=blocked)
+@dataclass(frozen=True)
+class _Following:
+    """What an alias or `latest` leads to. Neither follows to what was rejected, nor by itself to what is older."""
 
+    rollout: Rollout
+    status: RolloutStatus
+    serving: Serving
+    seen: Observed
 
-def _is_stable(candidate: Candidate, status: RolloutStatus) -> bool:
-    return status.stable is not None and status.stable.version == candidate.name
+    def latest(self) -> Wanted:
+        """Return the newest Ready version, or the canary's where newer ones have to wait for it."""
+        queued = self._queued()
+        if queued is not None:
+            return Wanted(revision_of(queued, self.serving), queued)
+        return self._newest(self._not_older(v for v in self.seen.versions if v.ready))
 
+    def alias(self, alias: str) -> Wanted:
+        """Return the alias's holder. An older one than stable is followed only where stable lost the alias by a hand.
 
-def _queued(rollout: Rollout, status: RolloutStatus, versions: Iterable[Candidate]) -> Candidate | None:
-    """Return the canary's version where newer ones have to wait for it."""
-    latest = rollout.spec.version.latest
-    if status.canary is None or latest is None or latest.while_progressing != "Queue":
-        return None
-    return next((v for v in versions if v.name == status.canary.version and v.ready), None)
+        A stable version that lists it and is not ready any more, or is gone, has lost it by an accident.
+        """
+        listing = [v for v in self.seen.versions if v.ready and alias in v.aliases]
+        stable, held = self._living_stable(), max(listing, key=lambda v: v.age_key, default=None)
+        is_older = held is not None and not self._not_older([held])
+        if stable is not None and alias in stable.aliases and (held is None or is_older):
+            return _pinned(stable.name, self.status, self.serving, self.seen.versions)
+        if held is None:
+            return Wanted(reason="AliasUnheld", message=f"no ready ModelVersion of this model lists alias {alias}")
+        if is_older and stable is None:
+            message = f"ModelVersion {held.name} holds alias {alias}; it is older than what serves, which is gone"
+            return Wanted(reason="AliasBehind", message=message)
+        return self._newest([held] if is_older else self._not_older(listing))
 
+    def _newest(self, open_to: list[Candidate]) -> Wanted:
+        """Return the newest of these that was not rejected here, else what serves."""
+        ordered = sorted(open_to, key=lambda v: v.age_key)
+        refused = rejected_versions(self.status, self.seen.stored)
+        free = [v for v in ordered if v.name not in refused or self._is_stable(v)]
+        blocked = revision_of(ordered[-1], self.serving) if ordered and ordered[-1] not in free else None
+        chosen = revision_of(free[-1], self.serving) if free else None
+        if chosen is not None and chosen.revision not in self.status.rejected:
+            return Wanted(chosen, free[-1], refused=blocked)
+        if self.status.stable is not None:
+            return Wanted(self.status.stable, refused=blocked or chosen)
+        return Wanted(reason="NoVersion", message="no ModelVersion of this model is ready", refused=blocked)
 
-def _floor(status: RolloutStatus, seen: Observed) -> tuple[str, str] | None:
-    """Return the age of stable's version: nothing older is followed."""
-    if status.stable is None:
-        return None
-    kept = seen.stored.get(status.stable.revision)
-    living = next((v for v in seen.versions if v.name == status.stable.version), None)
-    created = living.created_at if living else kept.created_at if kept else ""
-    return (created, status.stable.version)
+    def _is_stable(self, candidate: Candidate) -> bool:
+        return self.status.stable is not None and self.status.stable.version == candidate.name
+
+    def _queued(self) -> Candidate | None:
+        latest, canary = self.rollout.spec.version.latest, self.status.canary
+        if canary is None or latest is None or latest.while_progressing != "Queue":
+            return None
+        return next((v for v in self.seen.versions if v.name == canary.version and v.ready), None)
+
+    def _living_stable(self) -> Candidate | None:
+        return next((v for v in self.seen.versions if self._is_stable(v)), None)
+
+    def _not_older(self, versions: Iterable[Candidate]) -> list[Candidate]:
+        """Return those that are not older than what serves."""
+        if self.status.stable is None:
+            return list(versions)
+        kept, living = self.seen.stored.get(self.status.stable.revision), self._living_stable()
+        created = living.created_at if living else kept.created_at if kept else ""
+        floor = age_key(created, self.status.stable.version)
+        return [v for v in versions if v.age_key >= floor]

@@ -40,6 +40,16 @@ class RolloutRoom:
             await act(action, systems.cluster)
         return obj
 
+    def newest(self, obj: Obj) -> Obj:
+        """See `reconciling.room.Remembers`: the measurements of the running step, which are written once a minute."""
+        known, status = self._memory.get(str(obj["metadata"]["uid"])), obj.get("status") or {}
+        canary = status.get("canary") or {}
+        key = f"{canary.get('revision', '')}/{status.get('step')}/{status.get('stepStartedTime')}"
+        if known is None or known.key != key:
+            return obj
+        numbers = {"metrics": [m.to_wire() for m in known.metrics], "heldSince": known.held_since}
+        return {**obj, "status": {**status, **numbers, "observedShare": known.share}}
+
     def _remember(self, uid: str, progress: Progress | None) -> None:
         if progress is None:
             self._memory.pop(uid, None)

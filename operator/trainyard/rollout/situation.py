@@ -12,11 +12,10 @@ from trainyard.resources.rollout import (
     RolloutSpec,
     RolloutStatus,
     Serving,
-    Step,
     Traffic,
     UserAction,
 )
-from trainyard.rollout import revisions, steps, weights
+from trainyard.rollout import freeze, revisions, shortcuts, sizing, steps, strategies, weights
 from trainyard.rollout.state import Observed, Progress
 from trainyard.rollout.times import since, stamp
 from trainyard.systems.cluster.port import Obj
@@ -64,11 +63,10 @@ class Situation:
         assert target is not None  # noqa: S101 - `admission` has refused it otherwise
         return target.traffic
 
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """The ladder."""
-        canary = self.spec.strategy.canary
-        return canary.steps if canary else ()
+    @cached_property
+    def steps(self) -> tuple[strategies.Rung, ...]:
+        """The ladder, whatever the strategy."""
+        return strategies.ladder(self.spec.strategy)
 
     @property
     def analysis(self) -> Analysis:
@@ -102,9 +100,10 @@ class Situation:
 
     @property
     def action(self) -> UserAction | None:
-        """What a person asks for and has not got yet."""
+        """What a person asks for and has not been answered yet."""
         action = self.spec.action
-        return action if action and action.id != self.status.handled_action else None
+        answered = {self.status.handled_action, *(a.id for a in self.status.actions)}
+        return action if action and action.id not in answered else None
 
     @property
     def step_weight(self) -> int:
@@ -133,9 +132,23 @@ class Situation:
 
     @property
     def canary_size(self) -> int:
-        """How many canary pods there must be: enough for the step, and for what was routed last."""
-        heaviest = max(self.step_weight, self.status.weight, self.status.routed_weight or 0)
+        """How many canary pods the step wants: enough for it, and for what was routed last."""
+        sized = steps.sized_at(self.steps, self.step) if self.stable else 100
+        heaviest = max(sized, self.step_weight, self.status.weight, self.status.routed_weight or 0)
         return weights.canary_size(self.spec, self.serving.replicas, heaviest)
+
+    @property
+    def demand(self) -> sizing.Demand:
+        """What is asked for in pods and weights."""
+        return sizing.Demand(self.serving.replicas, self.canary_size, self.routed_weight, self.status.weight)
+
+    @cached_property
+    def sizes(self) -> sizing.Sizes:
+        """How many pods there are to be now."""
+        if self.canary is None or self.stable is None:
+            return sizing.Sizes(self.serving.replicas if self.stable else 0, self.canary_size if self.canary else 0)
+        deployment = self.seen.deployments.get(self.stable.revision)
+        return sizing.sizes(self.spec.strategy, self.serving, self.demand, deployment, not self.is_going_back)
 
     def alive(self, revision: RevisionStatus | None) -> bool:
         """Whether a revision has a ready endpoint."""
@@ -149,6 +162,18 @@ class Situation:
     def is_canary_ready(self) -> bool:
         """Whether the canary can take the weight that is meant."""
         return self.canary is not None and self.carries(self.canary, self.canary_size)
+
+    @property
+    def leads_beside(self) -> bool:
+        """Whether the route leads to the canary beside its weight."""
+        service = naming.revision_object(self.name, self.canary.revision) if self.canary else ""
+        return shortcuts.lead_to(self.seen.route, service)
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the canary is as the running step wants it, and the Gateway took what the step put on the route."""
+        beside = shortcuts.at_step(self.spec.strategy, self.steps, self.step, self.status.weight)
+        return self.is_canary_ready and (self.is_route_accepted or not beside.mark)
 
     @property
     def is_route_accepted(self) -> bool:
@@ -190,6 +215,23 @@ class Situation:
     def is_held_by_person(self) -> bool:
         """Whether `spec.paused` holds everything; what is on its way back still goes back."""
         return self.spec.paused and not self.is_going_back
+
+    @cached_property
+    def frozen(self) -> str | None:
+        """The freeze window that holds now, by name."""
+        return freeze.holding(self.spec.freeze, self.now)
+
+    @property
+    def is_weight_held(self) -> bool:
+        """Whether no weight may rise: a person or a freeze window holds it."""
+        return self.is_held_by_person or (self.frozen is not None and not self.is_going_back)
+
+    @property
+    def is_wanted_back(self) -> bool:
+        """Whether what is wanted, or is being tried, was stable lately: then it needs no steps (`rollbackWindow`)."""
+        revision = self.canary or self.wanted.revision
+        lately = revisions.stable_lately(self.status, self.spec.rollback_window)
+        return revision is not None and revision.revision in lately
 
     @property
     def is_deleting(self) -> bool:

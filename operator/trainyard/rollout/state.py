@@ -6,11 +6,16 @@ Made by `observe`, read by `decide` and everything it calls, and translated into
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import ClassVar
 
-from trainyard.reconciling.plan import Action
+from trainyard.reconciling.plan import Action, WriteStatus
+from trainyard.resources.aliases import age_key
 from trainyard.resources.rollout import MetricStatus, Rollout
+from trainyard.rollout.blocks import Blocks
+from trainyard.rollout.experiment import Verdict
+from trainyard.rollout.gateway import Offer
 from trainyard.systems.bundle import Config
-from trainyard.systems.cluster.port import Obj, Ref
+from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE, SERVICE, Kind, Obj, Ref
 from trainyard.systems.prometheus.port import Answer
 
 
@@ -25,11 +30,12 @@ class Candidate:
     created_at: str
     ready: bool
     why: str = ""
+    aliases: frozenset[str] = frozenset()
 
     @property
-    def age_key(self) -> tuple[str, str]:
+    def age_key(self) -> tuple[datetime, str]:
         """Order of versions: the newest is the greatest."""
-        return (self.created_at, self.name)
+        return age_key(self.created_at, self.name)
 
 
 @dataclass(frozen=True)
@@ -61,12 +67,18 @@ class Rival:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The answers of one interval. `metrics`: name -> (the canary's answer, stable's)."""
+    """The answers of one interval. `metrics`: name -> (the canary's answer, stable's).
+
+    labels: name of a ratio with minLabels -> the canary's total since the step began, None where it is not known.
+    blocks: name of a sequential metric -> what both revisions did since; left out where no block has passed yet.
+    """
 
     slot: int
     at: datetime
     requests: Answer
     metrics: Mapping[str, tuple[Answer, Answer]]
+    labels: Mapping[str, float | None] = field(default_factory=dict)
+    blocks: Mapping[str, Blocks] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,8 @@ class Progress:
 
     key: the canary's revision, step and start, for which the rest counts. wall, seen: the clock and the monotonic
     clock (seconds) at the last visit that succeeded. flushed: monotonic time of the last flush. put_back:
-    monotonic times at which somebody's edit of the route was put back.
+    monotonic times at which somebody's edit of the route was put back. decision: what the running experiment said last.
+    looked: whether this process itself has measured: what status tells of a hold may be old.
     """
 
     key: str
@@ -89,8 +102,11 @@ class Progress:
     far: bool = False
     fresh: bool = False
     passing: bool = False
+    passed: int = 0
     held_since: str | None = None
     put_back: tuple[float, ...] = ()
+    decision: Verdict | None = None
+    looked: bool = False
 
 
 @dataclass(frozen=True)
@@ -113,8 +129,22 @@ class Observed:
     stored: Mapping[str, Stored] = field(default_factory=dict)
     pods: Mapping[str, tuple[Obj, ...]] = field(default_factory=dict)
     rivals: tuple[Rival, ...] = ()
+    offers: tuple[Offer, ...] = ()
     progress: Progress | None = None
     measurement: Measurement | None = None
+
+
+# The pods that take traffic, and where it goes.
+TRAFFIC = frozenset({DEPLOYMENT, HTTP_ROUTE})
+
+
+@dataclass(frozen=True)
+class Intend(WriteStatus):
+    """Write the status that a change of weight begins with: what follows goes by it, whatever is seen then."""
+
+    irrevocable: ClassVar[bool] = True
+    hangs_on: ClassVar[frozenset[Kind] | None] = TRAFFIC
+    by_name: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -123,11 +153,19 @@ class ApplyObject(Action):
 
     manifest: Obj
 
+    @property
+    def at_once(self) -> bool:
+        """A Deployment and its Service need each other only once there is weight; the revision comes before both."""
+        return self.manifest["kind"] in {"Deployment", "Service"}
+
 
 @dataclass(frozen=True)
 class ShiftTraffic(Action):
     """Bring the HTTPRoute to this rendering, if it is still as the decision saw it (None: not there)."""
 
+    irrevocable: ClassVar[bool] = True  # requests that were sent astray are not put back
+    hangs_on: ClassVar[frozenset[Kind] | None] = TRAFFIC
+    by_name: ClassVar[bool] = True
     manifest: Obj
     resource_version: str | None
 
@@ -144,6 +182,8 @@ class MarkRevision(Action):
 class Remove(Action):
     """Delete one object of ours."""
 
+    irrevocable: ClassVar[bool] = True
+    hangs_on: ClassVar[frozenset[Kind] | None] = TRAFFIC | {SERVICE, CONTROLLER_REVISION}
     ref: Ref
     uid: str
 

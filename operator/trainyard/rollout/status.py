@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from trainyard.resources.conditions import Condition, condition
 from trainyard.rollout import steps
 from trainyard.rollout.admission import Refusal
-from trainyard.rollout.converging import is_contested
+from trainyard.rollout.converging import CONTESTED, is_fought_over
 from trainyard.rollout.pods import NO_CAPACITY, trouble
 from trainyard.rollout.progress import is_measured
 from trainyard.rollout.situation import Situation
@@ -42,17 +42,28 @@ def waiting(s: Situation) -> Waiting | None:
     if s.is_deleting:
         return Waiting("Deleting", "what it made to be taken down")
     if s.canary is None:
-        return None
+        return _held_still(s) if _is_another_wanted(s) else None
     if s.is_going_back:
         return Waiting("GoingBack", "all traffic to be back on stable")
+    return _held_still(s) or _for_traffic(s) or _for_step(s)
+
+
+def _held_still(s: Situation) -> Waiting | None:
+    """Return who or what holds everything that could go forward."""
     if s.spec.paused:
         return Waiting("Paused", "spec.paused to be false")
-    return _for_traffic(s) or _for_step(s)
+    return Waiting("Frozen", f"freeze window {s.frozen} to end") if s.frozen else None
+
+
+def _is_another_wanted(s: Situation) -> bool:
+    """Whether something else than what serves is wanted and could begin."""
+    wanted, serves = s.wanted.revision, s.stable.revision if s.stable else ""
+    return wanted is not None and s.wanted.candidate is not None and wanted.revision != serves
 
 
 def _for_traffic(s: Situation) -> Waiting | None:
     """Return what keeps the weight from being routed. That it just takes its time is one reason all along."""
-    if s.is_settled and s.stable:
+    if s.is_settled and s.stable and s.is_placed:
         return None
     reason, sentence = _canary_trouble(s)
     if reason:
@@ -66,6 +77,8 @@ def _canary_trouble(s: Situation) -> tuple[str, str]:
     """Return why the canary's pods do not serve, ("", "") where they do or it is only a matter of time."""
     if s.canary is None or s.is_canary_ready:
         return "", ""
+    if s.sizes.short:
+        return NO_CAPACITY, s.sizes.short
     return trouble(s.seen.pods.get(s.canary.revision, ()))
 
 
@@ -78,7 +91,24 @@ def _for_step(s: Situation) -> Waiting:
     seconds = steps.pause_seconds(s.steps, s.step)
     if seconds is not None:
         return Waiting("TimedPause", f"{seconds} s in which all goes well")
+    rung = steps.rung(s.steps, s.step)
+    if rung and rung.analysis:
+        return Waiting("Analysis", f"{rung.analysis.count} passing measurements")
+    if rung and rung.experiment:
+        return _for_experiment(s)
     return Waiting("Progressing", "the first measurements" if is_measured(s.rollout, s.status) else "the next step")
+
+
+def _for_experiment(s: Situation) -> Waiting:
+    """Return what an experiment waits for: its decision, other metrics, or a person where it is to be held."""
+    decision, rung = s.progress.decision, steps.rung(s.steps, s.step)
+    if decision is None or rung is None or rung.experiment is None:
+        return Waiting("Experiment", "the first measurements")
+    if decision.word == "Undecided":
+        return Waiting(decision.reason, decision.sentence)
+    if decision.word == "Shown" and rung.experiment.then == "Promote":
+        return Waiting(decision.reason, f"the other metrics to pass: {decision.sentence}")
+    return Waiting(decision.reason, f"a person: {decision.sentence}; trainyard promote {s.name}, or abort")
 
 
 def _held(s: Situation) -> Waiting | None:
@@ -96,6 +126,11 @@ def is_held_too_long(s: Situation) -> bool:
     """Whether measurements hold the step beyond `maxHoldSeconds`."""
     held = is_measured(s.rollout, s.status) and s.progress.held_since is not None
     return held and since(s.progress.held_since, s.now) >= s.analysis.max_hold_seconds
+
+
+def is_short(s: Situation) -> bool:
+    """Whether there is no room for the canary's pods: no node takes them, or stable needs the accelerators."""
+    return _canary_trouble(s)[0] == NO_CAPACITY
 
 
 def is_canary_overdue(s: Situation) -> bool:
@@ -172,6 +207,9 @@ def _degraded(s: Situation) -> Condition:
 def _paused(s: Situation) -> Condition:
     if s.spec.paused:
         return condition("Paused", True, "Requested", "spec.paused holds everything as it is")
+    waits = waiting(s)
+    if waits and waits.reason == "Frozen":
+        return condition("Paused", True, "Frozen", f"freeze window {s.frozen} holds")
     at_pause = s.canary is not None and s.is_settled and not s.status.ending and steps.is_pause(s.steps, s.step)
     if not at_pause:
         return condition("Paused", False, "NotPaused")
@@ -192,7 +230,7 @@ def _stalled(s: Situation, refused: Refusal | None) -> Condition:
     for holds, reason, message in (
         (refused is not None, *(refused or ("", ""))),
         (_is_cut_off(s), "StableUnavailable", "stable has no ready pod to go back to; the canary serves meanwhile"),
-        (is_contested(s), "RouteContested", "somebody edits the route again and again"),
+        (is_fought_over(s), CONTESTED, "somebody edits the route again and again"),
         (is_held_too_long(s), "AnalysisHeld", "no passing measurement within maxHoldSeconds"),
         (is_canary_overdue(s), *_overdue(s)),
     ):
@@ -208,5 +246,5 @@ def _is_cut_off(s: Situation) -> bool:
 def _overdue(s: Situation) -> tuple[str, str]:
     reason, sentence = _canary_trouble(s)
     if reason == NO_CAPACITY:
-        return NO_CAPACITY, "no node takes the canary's pods; it goes on when one does"
+        return NO_CAPACITY, f"{sentence}; it goes on when there is room"
     return "ProgressDeadlineExceeded", sentence or "the pods are not ready within progressDeadlineSeconds"

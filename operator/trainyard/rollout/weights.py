@@ -6,11 +6,12 @@ from typing import Any
 
 from trainyard import naming
 from trainyard.resources.rollout import ParentRef, RolloutSpec
+from trainyard.rollout.shortcuts import is_shortcut
 from trainyard.systems.cluster.port import Obj
 
 
 def routed(route: Obj | None, rollout: str) -> dict[str, int]:
-    """Return revision -> share in percent as the route has it, 0 included, in the route's order."""
+    """Return revision -> share in percent as the route's weighted rule has it, 0 included, in the route's order."""
     found: dict[str, int] = {}
     for backend in _backends(route):
         name = str(backend.get("name", ""))
@@ -22,7 +23,7 @@ def routed(route: Obj | None, rollout: str) -> dict[str, int]:
 
 def _backends(route: Obj | None) -> list[Mapping[str, Any]]:
     rules = (route or {}).get("spec", {}).get("rules") or ()
-    return [backend for rule in rules for backend in rule.get("backendRefs") or ()]
+    return [backend for rule in rules if not is_shortcut(rule) for backend in rule.get("backendRefs") or ()]
 
 
 def canary_size(spec: RolloutSpec, replicas: int, weight: int) -> int:
@@ -37,9 +38,13 @@ def canary_size(spec: RolloutSpec, replicas: int, weight: int) -> int:
 
 
 def is_far(weight: int, canary: float, total: float) -> bool:
-    """Whether the seen share is far from the weight: more than half of it off, and more than chance explains."""
+    """Whether the seen share is far from the weight: more than half of it off, and more than chance explains.
+
+    With all or nothing of the traffic there is no chance, but the requests that were under way at the switch.
+    """
     expected = weight / 100
-    room = max(min(expected, 1 - expected) / 2, 4 * sqrt(expected * (1 - expected) / total), 0.02)
+    least = 0.02 if 0 < weight < 100 else 0.1
+    room = max(min(expected, 1 - expected) / 2, 4 * sqrt(expected * (1 - expected) / total), least)
     return abs(canary / total - expected) > room
 
 

@@ -6,16 +6,17 @@ Each may also list below its prefix: without that right S3 answers 403, not 404,
 from collections.abc import Sequence
 from typing import Any
 
+from trainyard import naming
+
 Policy = dict[str, Any]
 
 GET = ("s3:GetObject",)
 PUT = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
-DATA_PREFIX = "data"  # of the bucket: data that every namespace may train on
 
 
 def data_policy(bucket: str, namespace: str) -> Policy:
     """Read a namespace's own prefix and the shared data."""
-    return _below(bucket, (namespace, DATA_PREFIX), GET)
+    return _below(bucket, (namespace, naming.DATA_PREFIX), GET)
 
 
 def publisher_policy(bucket: str, namespace: str) -> Policy:

@@ -2,7 +2,7 @@
 
 from trainyard.reconciling.plan import Action
 from trainyard.systems.bundle import Systems
-from trainyard.systems.cluster.port import TRAINING_RUN, AlreadyExists, NotFound, Obj, Ref
+from trainyard.systems.cluster.port import TRAINING_RUN, AlreadyExists, Invalid, NotFound, Obj, Ref
 from trainyard.training_pipeline.state import CancelRun, CreateRevision, CreateRun, DeleteRun
 
 
@@ -19,7 +19,7 @@ async def act(action: Action, obj: Obj, systems: Systems) -> Obj:
         case CreateRun():
             await systems.cluster.create(action.run)
         case CancelRun():
-            await _cancel(Ref(TRAINING_RUN, namespace, action.name), systems)
+            await _cancel(Ref(TRAINING_RUN, namespace, action.name), obj["metadata"]["name"], systems)
         case DeleteRun():
             await systems.cluster.delete(Ref(TRAINING_RUN, namespace, action.name), uid=action.uid)
         case _:
@@ -34,8 +34,10 @@ async def _create_revision(action: CreateRevision, systems: Systems) -> None:
         return
 
 
-async def _cancel(run: Ref, systems: Systems) -> None:
+async def _cancel(run: Ref, pipeline: str, systems: Systems) -> None:
+    """Cancel in the pipeline's own name; a run that somebody has cancelled meanwhile stays theirs."""
+    by = f"TrainingPipeline {pipeline} (concurrency Replace)"
     try:
-        await systems.cluster.patch(run, {"spec": {"cancel": True}})
-    except NotFound:
+        await systems.cluster.patch(run, {"spec": {"cancel": True, "cancelledBy": by}})
+    except (Invalid, NotFound):
         return

@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from trainyard import cron
+from trainyard.cron import Calendar
 from trainyard.reconciling.plan import Note
 from trainyard.resources.triggers import Schedule, ScheduleStatus
-from trainyard.training_pipeline import children, parameters, reasons, schedule, watermarks
+from trainyard.training_pipeline import children, parameters, reasons, slots, watermarks
 from trainyard.training_pipeline.moments import instant
-from trainyard.training_pipeline.schedule import Calendar, text
+from trainyard.training_pipeline.slots import text
 from trainyard.training_pipeline.state import CreateRun
 from trainyard.training_pipeline.turn import (
     AGAIN_SECONDS,
@@ -79,8 +81,8 @@ def turn(sit: Situation, trigger: Schedule) -> Turn:
 def problem_of(sit: Situation, trigger: Schedule) -> str:
     """Return the sentence that says why a schedule can start nothing, "" where it can."""
     try:
-        schedule.calendar(trigger.cron, trigger.time_zone)
-    except schedule.Unreadable as error:
+        cron.calendar(trigger.cron, trigger.time_zone)
+    except cron.Unreadable as error:
         return f"Schedule {trigger.name}: {error}."
     wrong = parameters.of_trigger(sit.pipeline.spec.parameters, trigger.parameters)
     return f"Schedule {trigger.name}: {wrong}." if wrong else ""
@@ -186,9 +188,9 @@ def _before(sit: Situation, trigger: Schedule) -> ScheduleStatus:
 
 
 def _case(sit: Situation, trigger: Schedule) -> Case:
-    calendar = schedule.calendar(trigger.cron, trigger.time_zone)
+    calendar = cron.calendar(trigger.cron, trigger.time_zone)
     before = _before(sit, trigger)
-    last, armed = before.last_slot, schedule.moment(before.next)
+    last, armed = before.last_slot, slots.moment(before.next)
     if sit.seen.before.observed_generation == 0:
         last, armed = _recovered(sit, trigger, calendar)
     due = calendar.latest(armed, sit.now) if armed is not None and armed <= sit.now else None
@@ -204,7 +206,7 @@ def _recovered(sit: Situation, trigger: Schedule, calendar: Calendar) -> tuple[s
     newest = watermarks.newest_of_schedule(sit.seen.runs, trigger.name)
     last = newest.spec.trigger.slot if newest else None
     created = instant(sit.pipeline.metadata.creation_timestamp) or sit.now
-    handled = schedule.moment(last) or created
+    handled = slots.moment(last) or created
     return last, calendar.after(max(created, handled))
 
 

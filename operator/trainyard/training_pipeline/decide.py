@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from trainyard.reconciling.plan import Plan
+from trainyard.reconciling.plan import Note, Plan
 from trainyard.resources.pipeline_revision import is_named_by_content
 from trainyard.resources.triggers import EventTriggerStatus, ScheduleStatus
 from trainyard.training_pipeline import (
@@ -57,7 +57,8 @@ def decide(seen: Observed, now: datetime) -> Plan:
     sit = Situation(seen, seen.pipeline, now)
     stopped = (plan for gate in GATES if (plan := gate(sit)) is not None)
     plan = next(stopped, None) or together(sit, turns(sit))
-    return _looking_again(plan) if seen.package_elsewhere else plan
+    plan = replace(plan, notes=(*plan.notes, *_warnings(seen)))
+    return _looking_again(plan) if _changes_unseen(seen) else plan
 
 
 def refuse_package(sit: Situation) -> Plan | None:
@@ -146,6 +147,20 @@ def _prune(sit: Situation, digest: str | None) -> tuple[DeleteRun, ...]:
     return tuple(DeleteRun(r.metadata.name, r.metadata.uid) for r in gone)
 
 
+def _warnings(seen: Observed) -> tuple[Note, ...]:
+    """Say once that proofs cannot be checked."""
+    told = [c for c in status.triggers_ready(seen) if c.status == "False"]
+    before = {(c.type, c.reason, c.message) for c in seen.before.conditions}
+    return tuple(
+        Note(c.reason, c.message, "triggers", "Warning") for c in told if (c.type, c.reason, c.message) not in before
+    )
+
+
+def _changes_unseen(seen: Observed) -> bool:
+    """Whether something may change of which nobody tells: a package elsewhere, a Secret that is to be mended."""
+    return seen.package_elsewhere or any(reason for reason, _ in seen.secrets.values())
+
+
 def _looking_again(plan: Plan) -> Plan:
-    """Come again soon: nobody tells when a package changes that lies elsewhere."""
+    """Come again soon."""
     return replace(plan, revisit_after=min(plan.revisit_after or LOOK_AGAIN_SECONDS, LOOK_AGAIN_SECONDS))

@@ -5,12 +5,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trainyard.resources.base import ObjectMeta
+from trainyard import naming
+from trainyard.resources.base import ObjectMeta, first_wrong, status_of
+from trainyard.resources.foreign import condition_status, part
 from trainyard.resources.training_pipeline import TrainingPipeline, TrainingPipelineStatus
-from trainyard.resources.training_run import TrainingRun
+from trainyard.resources.training_run import TrainingRun, TrainingRunStatus
 from trainyard.systems.bundle import Systems
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, MODEL_VERSION, TRAINING_RUN, Obj, Ref
-from trainyard.training_pipeline import children, package
+from trainyard.training_pipeline import children, package, secrets
 from trainyard.training_pipeline.state import Observed
 
 
@@ -40,50 +42,44 @@ async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
         package_reason=found.reason,
         package_problem=found.problem,
         package_elsewhere=found.elsewhere,
+        secrets=await secrets.looked_at(pipeline, systems),
     )
 
 
 def read(obj: Mapping[str, Any]) -> Observed:
     """Read the object itself; one of another schema becomes an Observed that says why."""
     meta = ObjectMeta.model_validate(obj["metadata"])
-    try:
-        before = TrainingPipelineStatus.model_validate(obj.get("status") or {})
-    except ValidationError:
-        before = TrainingPipelineStatus()  # a lost status is survivable, so is one that cannot be read
+    before = status_of(obj, TrainingPipelineStatus)
     try:
         pipeline = TrainingPipeline.model_validate({"metadata": obj["metadata"], "spec": obj.get("spec") or {}})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Observed(meta, before, problem=f"{where}: {first['msg']}.")
+        return Observed(meta, before, problem=f"{first_wrong(error)}.")
     return Observed(meta, before, pipeline)
 
 
 def _runs_of(pipeline: str, found: Iterable[Obj]) -> tuple[TrainingRun, ...]:
-    """Return the pipeline's runs. One that cannot be read is its own room's business, and counts as active."""
-    mine = [obj for obj in found if (obj.get("spec") or {}).get("pipeline") == pipeline]
-    return tuple(_readable(obj) for obj in mine)
+    """Return the pipeline's runs. One that cannot be read is its own room's business."""
+    mine = (obj for obj in found if part(obj, "spec").get("pipeline") == pipeline)
+    return tuple(run for obj in mine if (run := _readable(obj)) is not None)
 
 
-def _readable(obj: Obj) -> TrainingRun:
+def _readable(obj: Obj) -> TrainingRun | None:
+    """Read a run; one that cannot be read counts as active where it was started, and holds nobody up where not."""
     try:
-        return TrainingRun.model_validate(obj)
+        return TrainingRun.model_validate({**obj, "status": status_of(obj, TrainingRunStatus)})
     except ValidationError:
+        if naming.ANNOTATION_ENGINE_ID not in (obj["metadata"].get("annotations") or {}):
+            return None
         pipeline = {"pipeline": obj["spec"]["pipeline"]}
         return TrainingRun.model_validate({"metadata": obj["metadata"], "spec": pipeline})
 
 
 def _source(version: Obj) -> str:
-    return str(((version.get("spec") or {}).get("source") or {}).get("run") or "")
+    return str(part(version, "spec", "source").get("run") or "")
 
 
 def _latest(model: str, versions: Iterable[Obj]) -> str | None:
     """Return the newest Ready version of a model: by (createdAt, name)."""
-    ready = [v for v in versions if v.get("spec", {}).get("model") == model and _is_ready(v)]
+    ready = [v for v in versions if part(v, "spec").get("model") == model and condition_status(v, "Ready") == "True"]
     newest = max(ready, key=lambda v: (str(v["spec"].get("createdAt")), str(v["metadata"]["name"])), default=None)
     return None if newest is None else str(newest["metadata"]["name"])
-
-
-def _is_ready(version: Obj) -> bool:
-    conditions = (version.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions)

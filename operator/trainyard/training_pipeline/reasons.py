@@ -12,6 +12,12 @@ ENGINE_NOT_AVAILABLE = "EngineNotAvailable"
 
 INVALID_TRIGGER = "InvalidTrigger"
 
+# TriggersReady: the Secrets of event triggers.
+TRIGGERS_READY = "TriggersReady"
+SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
+SECRET_NOT_USABLE = "SecretNotUsable"  # noqa: S105 - as above
+SECRET_UNKNOWN = "SecretUnknown"  # noqa: S105 - as above
+
 MANUAL = "Manual"
 SUSPENDED = "Suspended"
 UP_TO_DATE = "UpToDate"
@@ -28,6 +34,7 @@ SLOT_MISSED = "SlotMissed"
 SENTENCES: Mapping[str, str] = {
     ACCEPTED: "The pipeline can be understood.",
     ENGINE_NOT_AVAILABLE: "This operator has no Kubeflow for this namespace.",
+    TRIGGERS_READY: "The Secrets of the event triggers are there, and labelled.",
     MANUAL: "No trigger is declared; runs are started by hand.",
     SUSPENDED: "Suspended: no trigger starts a run.",
     UP_TO_DATE: "There is a run for the present inputs.",

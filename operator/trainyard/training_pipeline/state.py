@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from trainyard.reconciling.plan import Action
 from trainyard.resources.base import ObjectMeta
 from trainyard.resources.training_pipeline import TrainingPipeline, TrainingPipelineStatus
 from trainyard.resources.training_run import TrainingRun
+from trainyard.systems.cluster.port import MODEL_VERSION, TRAINING_RUN, Kind
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,8 @@ class Observed:
     pipeline. named: every run of the namespace, by name. due: the run that bears the name of the present inputs,
     whosoever it is. sources: names of runs that a ModelVersion came from. latest_version: the newest Ready
     ModelVersion of the model. package_digest: of the Kubeflow package, which `pipeline` has in place; package_reason
-    and package_problem: why it has not. package_elsewhere: it can change without the pipeline.
+    and package_problem: why it has not. package_elsewhere: it can change without the pipeline. secrets: each Secret
+    that an event trigger names, with the reason and the sentence of what is wrong with it.
     """
 
     meta: ObjectMeta
@@ -36,6 +38,7 @@ class Observed:
     package_reason: str = ""
     package_problem: str = ""
     package_elsewhere: bool = False
+    secrets: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,18 @@ class CreateRun(Action):
 class CancelRun(Action):
     """Cancel a run that another one replaces."""
 
+    irrevocable: ClassVar[bool] = True
+    hangs_on: ClassVar[frozenset[Kind] | None] = frozenset({TRAINING_RUN})
+
     name: str
 
 
 @dataclass(frozen=True)
 class DeleteRun(Action):
     """Remove a finished run beyond the history limits."""
+
+    irrevocable: ClassVar[bool] = True
+    hangs_on: ClassVar[frozenset[Kind] | None] = frozenset({TRAINING_RUN, MODEL_VERSION})
 
     name: str
     uid: str

@@ -27,6 +27,7 @@ def refused(seen: Observed, now: datetime, reason: str, message: str) -> dict[st
         _told("Ready", False, reason, message),
         condition("Reconciling", False, reason),
         _told("Stalled", True, reason, message),
+        *triggers_ready(seen),
     )
     return _status(seen, now, conditions)
 
@@ -49,8 +50,24 @@ def standing(
         _told("Ready", not stuck, reason, message),
         condition("Reconciling", reason in UNDER_WAY, reason),
         condition("Stalled", stuck, reason),
+        *triggers_ready(seen),
     )
     return _status(seen, now, conditions, **_surroundings(seen), **fields)
+
+
+def triggers_ready(seen: Observed) -> tuple[Condition, ...]:
+    """Return whether the receiver can check proofs; nothing for a pipeline whose proofs need no Secret.
+
+    The pipeline is Ready all the same: its other triggers work.
+    """
+    if not seen.secrets:
+        return ()
+    wrong = [problem for _, problem in sorted(seen.secrets.items()) if problem[0]]
+    if not wrong:
+        return (_told("TriggersReady", True, reasons.TRIGGERS_READY),)
+    message = " ".join(message for _, message in wrong)
+    surely = [reason for reason, _ in wrong if reason != reasons.SECRET_UNKNOWN]
+    return (_told("TriggersReady", False if surely else None, [*surely, reasons.SECRET_UNKNOWN][0], message),)
 
 
 def _surroundings(seen: Observed) -> dict[str, Any]:
@@ -71,5 +88,5 @@ def _status(seen: Observed, now: datetime, conditions: tuple[Condition, ...], **
     return seen.before.model_copy(update=update).to_wire()
 
 
-def _told(kind: str, status: bool, reason: str, message: str = "") -> Condition:
+def _told(kind: str, status: bool | None, reason: str, message: str = "") -> Condition:
     return condition(kind, status, reason, reasons.sentence(reason, message)[:MESSAGE_LIMIT])

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from trainyard.reconciling.plan import Action, Note
+from trainyard.resources.foreign import part
 from trainyard.resources.training_pipeline import TrainingPipeline
 from trainyard.resources.training_run import TrainingRun
 from trainyard.resources.triggers import EventTriggerStatus, ScheduleStatus
@@ -94,8 +95,7 @@ def born(run: TrainingRun) -> datetime:
 
 def is_same_run(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a run that bears the name of the wanted one was made for the same trigger key."""
-    spec = found.get("spec") or {}
-    trigger = spec.get("trigger") or {}
+    spec, trigger = part(found, "spec"), part(found, "spec", "trigger")
     asked = wanted["spec"]
     keys = all(trigger.get(key) == value for key, value in asked["trigger"].items())
     return keys and spec.get("pipeline") == asked["pipeline"]

@@ -6,6 +6,7 @@ from typing import Any
 
 from trainyard import naming
 from trainyard.reconciling.plan import Action
+from trainyard.resources.foreign import part, parts
 from trainyard.systems.bundle import Systems
 from trainyard.systems.cluster.port import MODEL_VERSION, TRAINING_RUN, AlreadyExists, Conflict, Obj, Ref, Unavailable
 from trainyard.systems.engine.port import EngineError, EngineRefused
@@ -88,9 +89,9 @@ async def _create(version: Mapping[str, Any], systems: Systems) -> None:
 
 async def _tell(obj: Obj, message: str, systems: Systems) -> None:
     """Put the engine's refusal into the condition that a person looks at; once for the same sentence."""
-    told = [dict(c) for c in obj.get("status", {}).get("conditions", ())]
-    summary = next((c for c in told if c["type"] == "Succeeded"), None)
-    if summary is None or (summary["reason"], summary["message"]) == (reasons.ENGINE_UNREACHABLE, message):
+    told = [dict(c) for c in parts(part(obj, "status"), "conditions")]
+    summary = next((c for c in told if c.get("type") == "Succeeded"), None)
+    if summary is None or (summary.get("reason"), summary.get("message")) == (reasons.ENGINE_UNREACHABLE, message):
         return
     summary |= {"status": "Unknown", "reason": reasons.ENGINE_UNREACHABLE, "message": message}
     meta = obj["metadata"]

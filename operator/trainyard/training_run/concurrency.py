@@ -7,6 +7,7 @@ and runs by change or schedule are not created before their time.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from trainyard.resources.foreign import condition_status, part
 from trainyard.resources.training_run import TrainingRun
 
 WAITING_TYPES = ("Event",)
@@ -14,7 +15,7 @@ WAITING_TYPES = ("Event",)
 
 def may_wait(run: TrainingRun, pipeline: Mapping[str, Any] | None) -> bool:
     """Whether the run is of a kind that waits, and its pipeline wants one at a time."""
-    wanted = (pipeline or {}).get("spec", {}).get("concurrency", "Forbid")
+    wanted = part(pipeline, "spec").get("concurrency", "Forbid")
     return run.spec.trigger.type in WAITING_TYPES and pipeline is not None and wanted == "Forbid"
 
 
@@ -30,9 +31,8 @@ def _age(run: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _pipeline(run: Mapping[str, Any]) -> Any:
-    return (run.get("spec") or {}).get("pipeline")
+    return part(run, "spec").get("pipeline")
 
 
 def _has_ended(run: Mapping[str, Any]) -> bool:
-    conditions = (run.get("status") or {}).get("conditions") or ()
-    return any(c.get("type") == "Succeeded" and c.get("status") != "Unknown" for c in conditions)
+    return condition_status(run, "Succeeded") != "Unknown"

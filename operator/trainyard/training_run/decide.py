@@ -12,7 +12,7 @@ from trainyard import naming
 from trainyard.reconciling.plan import Note, PatchMetadata, Plan, WriteStatus
 from trainyard.reconciling.status import difference
 from trainyard.systems.engine.port import EngineState, Phase, RunRequest
-from trainyard.training_run import deadlines, lineage, outcome, parameters, reasons, request, status
+from trainyard.training_run import data, deadlines, lineage, outcome, parameters, reasons, request, status
 from trainyard.training_run.ending import (
     AGAIN_SECONDS,
     SOON_SECONDS,
@@ -32,6 +32,7 @@ CLEANUP_SECONDS = 600.0  # api.md, cleanupDeadlineSeconds
 ROWS_WAIT_SECONDS = 86_400.0  # deletion waits for the database for a day at most
 PENDING_SECONDS = 10.0  # the events of a waiting pod are not watched
 QUEUE_SECONDS = 5.0  # whether an older run has ended
+DATA_SECONDS = 60.0  # data that is listed again
 WAITING_REASONS = (reasons.UNSCHEDULABLE, reasons.IMAGE_PULL_FAILED)
 
 Rule = Callable[[Observed, datetime], Plan | None]
@@ -103,7 +104,9 @@ def cancel(seen: Observed, now: datetime) -> Plan | None:
     asked = seen.run is not None and seen.run.spec.cancel and not has_ended
     if not asked and not is_deleting(seen):
         return None
-    return end(seen, now, Outcome(reason=reasons.CANCELLED, at=status.stamp(now)))
+    by = seen.run.spec.cancelled_by if seen.run is not None else ""
+    message = f"The run was cancelled by {by}." if by else ""
+    return end(seen, now, Outcome(reason=reasons.CANCELLED, message=message, at=status.stamp(now)))
 
 
 # ---- before the start ----
@@ -147,6 +150,14 @@ def wait_for_older(seen: Observed, now: datetime) -> Plan | None:
     if is_identified(seen) or not seen.ahead:
         return None
     return Plan(status=status.waiting(seen, now), revisit_after=QUEUE_SECONDS)
+
+
+def wait_for_data(seen: Observed, now: datetime) -> Plan | None:
+    """A dataset cannot be listed, is not there or is not the namespace's: nothing starts without its version."""
+    if is_identified(seen) or not seen.data.reason:
+        return None
+    after = AGAIN_SECONDS if seen.data.reason == reasons.DATASET_UNAVAILABLE else DATA_SECONDS
+    return _refuse(seen, now, seen.data.reason, seen.data.message, after)
 
 
 def wait_for_engine(seen: Observed, now: datetime) -> Plan | None:
@@ -205,8 +216,11 @@ def succeed_without_model(seen: Observed, now: datetime) -> Plan | None:
     if seen.outputs is None or seen.outputs.uri:
         return None
     at = seen.outputs.completed_at or status.stamp(now)
-    images, message = lineage.images_of(seen.outputs), "All steps are done; the run makes no model."
-    return end(seen, now, Outcome(reason=reasons.SUCCEEDED, message=message, at=at, images=images))
+    images = lineage.images_of(seen.outputs)
+    message = lineage.with_changed_data(seen, "All steps are done; the run makes no model.")
+    datasets = lineage.datasets_of(seen.outputs)
+    done = Outcome(reason=reasons.SUCCEEDED, message=message, at=at, datasets=datasets, images=images)
+    return end(seen, now, done)
 
 
 def succeed(seen: Observed, now: datetime) -> Plan | None:
@@ -225,6 +239,7 @@ def succeed(seen: Observed, now: datetime) -> Plan | None:
         return _publish_failed(seen, now, "A ModelVersion of the run's name exists and is of something else.")
     done = Outcome(
         reason=reasons.SUCCEEDED,
+        message=lineage.with_changed_data(seen, reasons.sentence(reasons.SUCCEEDED)) if seen.changed_data else "",
         at=seen.outputs.completed_at or status.stamp(now),
         outputs=lineage.outputs_status(seen.outputs),
         model_version=seen.meta.name,
@@ -282,6 +297,7 @@ RULES: tuple[Rule, ...] = (
     wait_for_engine_kind,
     wait_for_secrets,
     wait_for_older,
+    wait_for_data,
     wait_for_engine,
     try_again,
     start,
@@ -341,12 +357,12 @@ def _warnings(wanted: RunRequest) -> tuple[Note, ...]:
 
 
 def _identify(seen: Observed, wanted: RunRequest) -> tuple[PatchMetadata, ...]:
-    """Finalizer, identity and attempt in one write, once."""
+    """Finalizer, identity, attempt and the data's versions in one write, once."""
     if is_identified(seen) and naming.FINALIZER in seen.meta.finalizers:
         return ()
     others = tuple(f for f in seen.meta.finalizers if f != naming.FINALIZER)
     identity = {naming.ANNOTATION_ENGINE_ID: wanted.id, naming.ANNOTATION_ATTEMPT: str(wanted.attempt)}
-    return (PatchMetadata((*others, naming.FINALIZER), identity),)
+    return (PatchMetadata((*others, naming.FINALIZER), {**identity, **data.written(seen.data)}),)
 
 
 def _intend(seen: Observed, intent: Mapping[str, Any]) -> tuple[WriteStatus, ...]:

@@ -6,7 +6,7 @@ Order: outcome into metadata, engine quiet, outcome into status; on deletion the
 from datetime import datetime
 
 from trainyard import naming
-from trainyard.reconciling.plan import Action, Note, PatchMetadata, Plan
+from trainyard.reconciling.plan import Action, Note, Plan, Release
 from trainyard.systems.engine.port import Phase
 from trainyard.training_run import lineage, outcome, reasons, status
 from trainyard.training_run.outcome import Outcome
@@ -33,8 +33,12 @@ def is_quiet(seen: Observed) -> bool:
 
 
 def end(seen: Observed, now: datetime, ends: Outcome, first: tuple[Action, ...] = ()) -> Plan:
-    """Keep the outcome; tell it once the engine is quiet, stop the engine before. `first` goes before all."""
-    keep = () if outcome.read(seen.meta) == ends else (outcome.write(ends),)
+    """Keep the outcome; tell it once the engine is quiet, stop the engine before. `first` goes before all.
+
+    Where somebody left no room for it, status alone keeps it: an end that cannot be written would have no end.
+    """
+    written = outcome.write(ends)
+    keep = (written,) if outcome.read(seen.meta) != ends and outcome.fits(written, seen.meta) else ()
     if not is_quiet(seen):
         after = AGAIN_SECONDS if seen.engine is None else SOON_SECONDS
         return Plan((*keep, *stop(seen)), status.stopping(seen, now, ends), revisit_after=after)
@@ -60,7 +64,7 @@ def stop(seen: Observed) -> tuple[Action, ...]:
 def release(seen: Observed) -> Plan:
     """Let the deleted object go."""
     left = tuple(f for f in seen.meta.finalizers if f != naming.FINALIZER)
-    return Plan((PatchMetadata(finalizers=left),))
+    return Plan((Release(finalizers=left),))
 
 
 def abandon(seen: Observed, now: datetime, reason: str) -> Plan:

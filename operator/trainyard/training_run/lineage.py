@@ -10,11 +10,13 @@ from pydantic import ValidationError
 
 from trainyard import naming
 from trainyard.reconciling.plan import Record
+from trainyard.resources.base import first_wrong
+from trainyard.resources.foreign import part
 from trainyard.resources.model_version import Artifact, ModelVersionSpec, Source, SourceDataset
 from trainyard.resources.pipeline_revision import PipelineState
 from trainyard.resources.training_run import ArtifactStatus, AttemptStatus, DatasetStatus, OutputsStatus, TrainingRun
 from trainyard.systems.engine.port import Outputs
-from trainyard.training_run import request
+from trainyard.training_run import reasons, request
 from trainyard.training_run.outcome import Outcome
 from trainyard.training_run.state import Observed
 
@@ -52,9 +54,7 @@ def version_of(run: TrainingRun, state: PipelineState, outputs: Outputs) -> dict
             created_at=_in_microseconds(outputs.completed_at or run.status.start_time or ""),
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise Unfit(f"What was published cannot be a ModelVersion: {where}: {first['msg']}.") from error
+        raise Unfit(f"What was published cannot be a ModelVersion: {first_wrong(error)}.") from error
     labels = {
         **naming.MANAGED_BY,
         naming.LABEL_MODEL: state.model,
@@ -80,6 +80,10 @@ def provenance(seen: Observed, outcome: Outcome | None = None) -> dict[str, Any]
         known["experiment"] = seen.before.experiment or spec.experiment or (kubeflow.experiment if kubeflow else "")
     if kubeflow is not None:  # the revision keeps the package as its canonical text
         known["package_digest"] = "sha256:" + hashlib.sha256((kubeflow.package.inline or "").encode()).hexdigest()
+    if seen.data.versions:
+        known["datasets"] = seen.data.versions
+    if outcome is not None and outcome.reason == reasons.CANCELLED and seen.run is not None:
+        known["cancelled_by"] = seen.run.spec.cancelled_by
     if outcome is not None and outcome.succeeded:
         known |= {"datasets": outcome.datasets, "images": outcome.images}
     return known
@@ -97,6 +101,14 @@ def datasets_of(outputs: Outputs) -> tuple[DatasetStatus, ...]:
         with suppress(ValidationError):
             found.append(DatasetStatus.model_validate(dict(dataset)))
     return tuple(found)
+
+
+def with_changed_data(seen: Observed, message: str) -> str:
+    """Return a run's last sentence, and which data its version is not sure for."""
+    if not seen.changed_data:
+        return message
+    names = ", ".join(seen.changed_data)
+    return f"{message} While it ran, this data changed: {names}; the version told is that of the start."
 
 
 def started(seen: Observed, at: str) -> Record:
@@ -133,6 +145,8 @@ def finished(seen: Observed, outcome: Outcome) -> tuple[Record, ...]:
         "completionTime": outcome.at,
         "modelVersion": outcome.model_version,
     }
+    if by := provenance(seen, outcome).get("cancelled_by"):
+        data["cancelledBy"] = by
     rows = [_record(seen, FINISHED, "run", outcome.at, data)]
     if outcome.outputs is not None and outcome.outputs.artifact is not None:
         artifact = {**outcome.outputs.artifact.to_wire(), "metrics": outcome.outputs.metrics, "run": seen.meta.name}
@@ -205,6 +219,5 @@ def _in_microseconds(stamp: str) -> str:
 
 
 def _identity(version: Mapping[str, Any]) -> tuple[Any, ...]:
-    spec = version.get("spec", {})
-    artifact = spec.get("artifact", {})
-    return spec.get("source", {}).get("run"), artifact.get("uri"), artifact.get("digest")
+    artifact = part(version, "spec", "artifact")
+    return part(version, "spec", "source").get("run"), artifact.get("uri"), artifact.get("digest")

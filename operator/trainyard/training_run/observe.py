@@ -7,20 +7,20 @@ from typing import Any
 from pydantic import ValidationError
 
 from trainyard import naming
-from trainyard.resources.base import ObjectMeta
+from trainyard.resources.base import ObjectMeta, first_wrong, status_of
 from trainyard.resources.pipeline_revision import PipelineState
 from trainyard.resources.training_run import TrainingRun, TrainingRunStatus
 from trainyard.systems.bundle import Systems
 from trainyard.systems.cluster.port import (
     CONTROLLER_REVISION,
     MODEL_VERSION,
-    SECRET,
+    SECRET_METADATA,
     TRAINING_PIPELINE,
     TRAINING_RUN,
     Ref,
 )
-from trainyard.systems.engine.port import EngineError, Phase
-from trainyard.training_run import concurrency, sources, status, usable
+from trainyard.systems.engine.port import EngineError, Outputs, Phase
+from trainyard.training_run import concurrency, data, ending, parameters, reasons, sources, status, usable
 from trainyard.training_run import request as requests
 from trainyard.training_run.sources import Source
 from trainyard.training_run.state import Observed
@@ -46,17 +46,12 @@ async def observe(obj: Mapping[str, Any], systems: Systems) -> Observed:
 def read(obj: Mapping[str, Any]) -> Observed:
     """Read the object itself; one of another schema becomes an Observed that says why."""
     meta = ObjectMeta.model_validate(obj["metadata"])
-    try:
-        before = TrainingRunStatus.model_validate(obj.get("status") or {})
-    except ValidationError:
-        before = TrainingRunStatus()  # a lost status is survivable, so is one that cannot be read
+    before = status_of(obj, TrainingRunStatus)
     try:
         run = TrainingRun.model_validate({"metadata": obj["metadata"], "spec": obj.get("spec") or {}})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        return Observed(meta, before, problem=f"{where}: {first['msg']}.")
-    return Observed(meta, before, run.model_copy(update={"status": before}))
+        return Observed(meta, before, problem=f"{first_wrong(error)}.")
+    return Observed(meta, before, run.model_copy(update={"status": before}), data=data.kept(meta))
 
 
 async def _with_source(seen: Observed, run: TrainingRun, systems: Systems) -> Observed:
@@ -82,7 +77,18 @@ async def _source(seen: Observed, run: TrainingRun, systems: Systems) -> Source:
 async def _before_start(seen: Observed, state: PipelineState, systems: Systems) -> Observed:
     """Look at what a run that was not started may have to wait for."""
     ahead = "" if seen.run is None else await _ahead(seen.run, systems)
-    return replace(seen, unusable_secrets=await _unusable(seen.meta.namespace, state, systems), ahead=ahead)
+    seen = replace(seen, unusable_secrets=await _unusable(seen.meta.namespace, state, systems), ahead=ahead)
+    if seen.request is None or not _would_start(seen, state):
+        return seen
+    return replace(seen, data=await data.looked_at(seen.request, systems.artifacts, systems.config))
+
+
+def _would_start(seen: Observed, state: PipelineState) -> bool:
+    """Whether only its data can still hold the run back: listing it may take seconds."""
+    if seen.run is None or not seen.available or seen.unusable_secrets or seen.ahead:
+        return False
+    ends = seen.run.spec.cancel or ending.is_deleting(seen) or naming.ANNOTATION_OUTCOME in seen.meta.annotations
+    return not (ends or parameters.problem(parameters.declared(state), seen.run.spec.parameters))
 
 
 async def _ahead(run: TrainingRun, systems: Systems) -> str:
@@ -105,7 +111,7 @@ async def _unusable(namespace: str, state: PipelineState, systems: Systems) -> t
     env, volumes = (template.env, template.volumes) if template else ((), ())
     named = {e.secret_key_ref.name for e in env if e.secret_key_ref} | {v.secret.name for v in volumes if v.secret}
     names = sorted(named)
-    return tuple([name for name in names if not await usable.is_usable(Ref(SECRET, namespace, name), systems)])
+    return tuple([name for name in names if not await usable.is_usable(Ref(SECRET_METADATA, namespace, name), systems)])
 
 
 async def _with_engine(seen: Observed, systems: Systems) -> Observed:
@@ -128,4 +134,16 @@ async def _with_outputs(seen: Observed, systems: Systems) -> Observed:
         outputs = await systems.engines[seen.kind].outputs(seen.request)
     except EngineError as error:
         return replace(seen, version=version, outputs_error=str(error))
-    return replace(seen, version=version, outputs=outputs)
+    seen = replace(seen, version=version, outputs=outputs)
+    return seen if outputs is None or outputs.datasets else await _with_data_read(seen, outputs, systems)
+
+
+async def _with_data_read(seen: Observed, outputs: Outputs, systems: Systems) -> Observed:
+    """The engine does not know what the steps read: it is what was there at the start, if it still is."""
+    if seen.request is None or seen.source.state is None or not seen.data.versions:
+        return seen
+    now = await data.looked_at(seen.request, systems.artifacts, systems.config)
+    if now.reason == reasons.DATASET_UNAVAILABLE:
+        return replace(seen, outputs=None, outputs_error=now.message)
+    outputs = replace(outputs, datasets=tuple(d.to_wire() for d in seen.data.versions))
+    return replace(seen, outputs=outputs, changed_data=data.changed(seen.data, now))

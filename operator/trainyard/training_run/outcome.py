@@ -13,6 +13,8 @@ from trainyard.resources.base import Digest, Model, Name, ObjectMeta, Timestamp
 from trainyard.resources.training_run import DatasetStatus, OutputsStatus
 from trainyard.training_run import reasons
 
+ANNOTATIONS_BYTES = 256 * 1024  # TotalAnnotationSizeLimitB of Kubernetes
+
 
 class Outcome(Model):
     """The end of a run: the reason, its sentence, what went in and what it left. `at` is when it ended."""
@@ -29,6 +31,12 @@ class Outcome(Model):
     def succeeded(self) -> bool:
         """Whether a model came out of it."""
         return self.reason == reasons.SUCCEEDED
+
+
+def fits(written: PatchMetadata, meta: ObjectMeta) -> bool:
+    """Whether there is room for it: the API server bounds all annotations of an object together."""
+    told = {**meta.annotations, **written.annotations}
+    return sum(len(key.encode()) + len(value.encode()) for key, value in told.items()) <= ANNOTATIONS_BYTES
 
 
 def write(outcome: Outcome) -> PatchMetadata:

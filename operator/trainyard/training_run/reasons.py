@@ -39,6 +39,11 @@ PIPELINE_NOT_SEEN = "PipelineNotSeen"
 REVISION_NOT_FOUND = "RevisionNotFound"
 REVISION_UNREADABLE = "RevisionUnreadable"
 SECRET_NOT_USABLE = "SecretNotUsable"  # noqa: S105 - a reason, not a secret
+DATASET_UNAVAILABLE = "DatasetUnavailable"
+DATASET_EMPTY = "DatasetEmpty"
+DATASET_NOT_ALLOWED = "DatasetNotAllowed"
+DATASET_TOO_LARGE = "DatasetTooLarge"
+DATASET_UNUSABLE = "DatasetUnusable"
 ENGINE_NOT_AVAILABLE = "EngineNotAvailable"
 NOT_ACCEPTED = "NotAccepted"
 

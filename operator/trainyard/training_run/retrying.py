@@ -80,7 +80,7 @@ def _attempt(seen: Observed, engine: EngineState, now: datetime) -> AttemptStatu
         attempt=attempt,
         engine_id=engine_id,
         reason=engine.reason,
-        message=engine.message[:1000],
+        message=status.shortened(engine.message),
         start_time=min((s.start_time for s in engine.steps if s.start_time), default=None),
         completion_time=status.failed_at(engine) or status.stamp(now),
     )

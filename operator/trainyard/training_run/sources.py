@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trainyard.resources.base import first_wrong
+from trainyard.resources.foreign import condition_status, part
 from trainyard.resources.pipeline_revision import PipelineState, is_named_by_content
 from trainyard.resources.training_run import TrainingRunSpec, TrainingRunStatus
 from trainyard.training_run import reasons
@@ -28,14 +30,12 @@ def revision_name(spec: TrainingRunSpec, status: TrainingRunStatus, pipeline: Ma
         return Source(named)
     if pipeline is None:
         return Source(reason=reasons.PIPELINE_NOT_FOUND)
-    told = pipeline.get("status") or {}
-    conditions = told.get("conditions") or ()
-    accepted = next((c.get("status") for c in conditions if c.get("type") == "Accepted"), "Unknown")
+    told, accepted = part(pipeline, "status"), condition_status(pipeline, "Accepted")
     if told.get("observedGeneration") != pipeline["metadata"].get("generation") or accepted == "Unknown":
         return Source(reason=reasons.PIPELINE_NOT_SEEN)
     if accepted != "True":
         return Source(reason=reasons.PIPELINE_NOT_ACCEPTED)
-    return Source(told["revision"]) if told.get("revision") else Source(reason=reasons.PIPELINE_NOT_SEEN)
+    return Source(str(told["revision"])) if told.get("revision") else Source(reason=reasons.PIPELINE_NOT_SEEN)
 
 
 def read(pipeline: str, revision: str, found: Mapping[str, Any] | None) -> Source:
@@ -49,5 +49,5 @@ def read(pipeline: str, revision: str, found: Mapping[str, Any] | None) -> Sourc
     try:
         return Source(revision, PipelineState.model_validate(state))
     except ValidationError as error:
-        message = f"This operator cannot read the revision: {error.errors()[0]['msg']}."
+        message = f"This operator cannot read the revision: {first_wrong(error)}."
         return Source(revision, reason=reasons.REVISION_UNREADABLE, message=message)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from trainyard.reconciling.plan import Action
 from trainyard.resources.base import ObjectMeta
 from trainyard.resources.training_run import TrainingRun, TrainingRunStatus
+from trainyard.systems.cluster.port import JOB, POD, WORKFLOW, Kind
 from trainyard.systems.engine.port import EngineState, Outputs, RunRequest
+from trainyard.training_run.data import Data
 from trainyard.training_run.sources import Source
 
 
@@ -20,6 +22,8 @@ class Observed:
     engine: None where nothing was started or the engine does not answer (`engine_error`).
     outputs: only read once the engine has succeeded; `outputs_error` where the store does not answer.
     version: the ModelVersion that bears the run's name, if there is one. ahead: the older run that it waits for, "".
+    data: the versions of its datasets, as it carries them or, before the start, as they are now. changed_data: those
+    that have changed since, where the engine itself does not tell what it read.
     """
 
     meta: ObjectMeta
@@ -37,6 +41,8 @@ class Observed:
     outputs_error: str = ""
     version: Mapping[str, Any] | None = None
     ahead: str = ""
+    data: Data = field(default_factory=Data)
+    changed_data: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,9 @@ class StartEngine(Action):
 @dataclass(frozen=True)
 class StopEngine(Action):
     """Ask the engine to stop the attempt and free what it holds."""
+
+    irrevocable: ClassVar[bool] = True  # hours of training that a stale store took for waiting or lost
+    hangs_on: ClassVar[frozenset[Kind] | None] = frozenset({JOB, POD, WORKFLOW})
 
     kind: str
     request: RunRequest

@@ -16,6 +16,7 @@ from trainyard.training_run.outcome import Outcome
 from trainyard.training_run.state import Observed
 
 MESSAGE_LIMIT = 2000
+STEP_MESSAGE_LIMIT = 1024
 ATTEMPTS_LIMIT = 20
 DONE = ("Succeeded", "Failed")
 
@@ -146,7 +147,7 @@ def closed(steps: Iterable[StepStatus], outcome: Outcome) -> tuple[StepStatus, .
         update={
             "state": "Failed",
             "reason": outcome.reason,
-            "message": outcome.message[:1000],
+            "message": shortened(outcome.message),
             "completion_time": outcome.at or None,
         }
     )
@@ -157,6 +158,13 @@ def current_steps(seen: Observed) -> tuple[StepStatus, ...]:
     """Return the steps as the engine tells them, as they were told last where it tells none."""
     told = seen.engine.steps if seen.engine is not None else ()
     return _steps(seen, told) or request.told_steps(seen.meta, seen.before)
+
+
+def shortened(message: str) -> str:
+    """Return a message with its middle left out where it is long: a log's last lines say what went wrong."""
+    if len(message) <= STEP_MESSAGE_LIMIT:
+        return message
+    return f"{message[:100]} … {message[103 - STEP_MESSAGE_LIMIT :]}"
 
 
 def failed_at(engine: EngineState) -> str | None:

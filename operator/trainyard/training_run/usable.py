@@ -6,7 +6,7 @@ ConfigMaps, for they are somebody else's.
 
 from trainyard.resources import kfp_package, kfp_platform
 from trainyard.systems.bundle import Systems
-from trainyard.systems.cluster.port import CONFIG_MAP, SECRET, VOLUME_CLAIM, Forbidden, Ref
+from trainyard.systems.cluster.port import CONFIG_MAP, SECRET_METADATA, VOLUME_CLAIM, Forbidden, Ref
 
 LABEL_USABLE = "trainyard.dev/usable-by-pods"
 
@@ -30,9 +30,9 @@ async def unusable_of_package(namespace: str, text: str, systems: Systems) -> tu
     if kubeflow is None:
         return ()  # it waits for the engine anyway
     pods = kubeflow.workflows_of(namespace)
-    wanted = [Ref(SECRET, pods, name) for name in named.secrets]
+    wanted = [Ref(SECRET_METADATA, pods, name) for name in named.secrets]
     if pods != namespace:
         wanted += [Ref(VOLUME_CLAIM, pods, name) for name in named.claims]
         wanted += [Ref(CONFIG_MAP, pods, name) for name in named.config_maps]
     wrong = [ref for ref in wanted if not await is_usable(ref, systems)]
-    return tuple(ref.name if ref.kind == SECRET else f"({ref.kind.kind}) {ref.name}" for ref in wrong)
+    return tuple(ref.name if ref.kind == SECRET_METADATA else f"({ref.kind.kind}) {ref.name}" for ref in wrong)

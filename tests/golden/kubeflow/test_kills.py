@@ -1,15 +1,23 @@
 """Scenarios 35-37 on Kubeflow: whatever is killed, cut or answered wrongly, one run in the end."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from tests.fakes.kubeflow import Fault, ref
-from tests.golden.kubeflow.world import SPEC, KubeflowWorld
+from tests.golden.kubeflow.world import PACKAGE, SPEC, KubeflowWorld
 from tests.golden.training.world import Killed, end_state
-from trainyard.systems.cluster.port import EVENT, MODEL_VERSION, TRAINING_PIPELINE, WORKFLOW, Ref, Unavailable
+from trainyard.systems.cluster.port import (
+    EVENT,
+    MODEL_VERSION,
+    TRAINING_PIPELINE,
+    TRAINING_RUN,
+    WORKFLOW,
+    Ref,
+    Unavailable,
+)
 
 pytestmark = pytest.mark.crashes
 
@@ -154,6 +162,27 @@ async def test_a_workflow_deleted_behind_our_back_is_said_too() -> None:
         assert len(made.started()) == 1
 
 
+@pytest.mark.parametrize("readable", [True, False], ids=["workflows", "api-only"])
+async def test_a_workflow_that_kubeflow_deletes_before_it_has_the_row_ends_the_run(readable: bool) -> None:
+    """Its agent reported the Workflow while CreateRun was at work; seen on a busy machine with the real server."""
+    async with world(workflows_readable=readable) as made:
+        while not made.kubeflow.posted:
+            for key in made.keys():  # noqa: SIM118 - not a dict
+                await made.visit(key)
+        (workflow,) = made.kubeflow.workflows()
+        made.cluster.remove(ref(workflow))
+        await made.go_on(4)
+        if not readable:
+            run = made.look(made.only_run())
+            assert [c["reason"] for c in run["status"]["conditions"] if c["type"] == "Succeeded"] == ["Pending"]
+            made.pass_time(600)
+        ended = await made.wait_until_said("StepFailed")
+        assert "deleted by" in _message(ended) if readable else "could not begin" in _message(ended)
+        await made.go_on(ROUNDS)
+        assert len(made.started()) == 1
+        await made.stays_quiet()
+
+
 async def test_cancel_terminates_and_reads_back() -> None:
     async with world() as made:
         made.kubeflow.stays = True
@@ -238,9 +267,71 @@ async def test_what_is_passed_on() -> None:
         assert body["runtime_config"]["parameters"] == {"text": "hello"} == run["status"]["parameters"]
         root = body["runtime_config"]["pipeline_root"]
         assert root == f"s3://models/team/churn/{run['metadata']['name']}/1/kubeflow"
-        assert run["status"]["engine"] == {"kind": "kubeflow", "id": body["run_id"], "url": ""}
+        assert run["status"]["engine"] == {
+            "kind": "kubeflow",
+            "id": body["run_id"],
+            "url": f"https://kf/#/runs/details/{body['run_id']}",
+        }
         assert "TrainingRun team/" in body["description"]
 
 
-def _message(run: dict[str, Any]) -> str:
+async def test_the_data_has_a_version_though_kubeflow_tells_none() -> None:
+    async with world() as made:
+        run = await made.wait_until_said("Succeeded")
+        (version,) = made.cluster.all(MODEL_VERSION)
+        (told,) = run["status"]["datasets"]
+        assert told["digest"].startswith("sha256:")
+        assert version["spec"]["source"]["datasets"] == [told]
+        assert [r.data["datasets"] for r in made.metadata.rows.values() if r.type == "run"] == [[told], [told]]
+
+
+async def test_data_that_changes_under_a_run_is_told() -> None:
+    async with world() as made:
+        made.kubeflow.stays = True
+        run = await made.wait_until_said("Running")
+        made.artifacts.objects["s3://data/churn/rows.csv"] = b"9,9\n"
+        made.kubeflow.stays = False
+        ended = await made.wait_until_said("Succeeded")
+        assert "this data changed: train; the version told is that of the start" in _message(ended)
+        assert ended["status"]["datasets"] == run["status"]["datasets"]
+        (row,) = [r for r in made.metadata.rows.values() if r.data.get("event") == "Finished"]
+        assert "changed: train" in row.data["message"]
+
+
+async def test_a_store_that_is_away_at_the_end_is_waited_for() -> None:
+    async with world() as made:
+        made.pipeline("other", **{**SPEC, "engine": {"kubeflow": {"package": {"inline": PACKAGE}}}})
+        for _ in range(8):
+            await made.go_on(1)
+            made.artifacts.away = len(made.kubeflow.posted) == 2
+        (run,) = [r for r in made.cluster.all(TRAINING_RUN) if r["spec"]["pipeline"] == "other"]
+        assert "does not answer" in _message(run)
+        made.artifacts.away = False
+        await made.go_on(4)
+        told = made.look(Ref(TRAINING_RUN, "team", run["metadata"]["name"]))
+        assert _message(told) == "All steps are done; the run makes no model."
+
+
+async def test_a_run_that_fails_on_kubeflow_tells_the_version_of_its_data() -> None:
+    async with world() as made:
+        made.kubeflow.fails = True
+        run = await made.wait_until_said("StepFailed")
+        (told,) = run["status"]["datasets"]
+        assert (told["name"], told["uri"]) == ("train", "s3://data/churn/")
+        assert [r.data["datasets"] for r in made.metadata.rows.values() if r.type == "run"] == [[told], [told]]
+
+
+async def test_nothing_is_sent_while_the_data_cannot_be_listed() -> None:
+    async with world() as made:
+        made.artifacts.away = True
+        run = await made.wait_until_said("NotAccepted")
+        assert [c["reason"] for c in run["status"]["conditions"] if c["type"] == "Accepted"] == ["DatasetUnavailable"]
+        await made.go_on(6)
+        assert (made.kubeflow.posted, made.api.writes) == ([], 0)
+        made.artifacts.away = False
+        await made.wait_until_said("Succeeded")
+        assert_one(made)
+
+
+def _message(run: Mapping[str, Any]) -> str:
     return next(str(c["message"]) for c in run["status"]["conditions"] if c["type"] == "Succeeded")

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.fakes.kubeflow import NAMESPACE as KUBEFLOW
 from tests.fakes.kubeflow import FakeKubeflow
+from tests.fakes.kubelet import MANIFEST
 from tests.golden.training.world import World
 from tests.scenarios.kubeflow import two_steps
 from trainyard.resources.kfp_package import KfpPackage
@@ -21,7 +22,7 @@ ENGINE: dict[str, Any] = {
 SPEC: dict[str, Any] = {
     "engine": ENGINE,
     "parameters": [{"name": "text", "type": "String", "default": "hello"}],
-    "data": {},
+    "data": {"datasets": [{"name": "train", "uri": "s3://data/churn/"}]},
     "pendingTimeoutSeconds": 600,
 }
 VISIT_SECONDS = 20
@@ -60,10 +61,12 @@ class KubeflowWorld(World):
     async def enter(self) -> "KubeflowWorld":
         """Start the server and wire the engine."""
         self.kubeflow = await FakeKubeflow(self.cluster, lambda: self.now).__aenter__()
+        self.kubelet.manifest = replace(MANIFEST, details={"datasets": []})  # its publisher fetched no data
         seen = self.workflows_readable
         config = Config(
             "localhost/operator:1", {}, "models", "http://minio:9000",
-            kubeflow=KubeflowConfig(self.kubeflow.url, KUBEFLOW, ("team",), workflows=seen),
+            kubeflow=KubeflowConfig(self.kubeflow.url, KUBEFLOW, ("team",), workflows=seen, ui_url="https://kf"),
+            data_locations=("s3://data/",),
         )  # fmt: skip
         self.api = KillingApi(self.kubeflow.url, kill_at=self.kill_api_at, before=self.kill_before, kills=self.fault)
         engine = KubeflowEngine(self.cluster, self.artifacts, config, self.api, lambda: self.now)

@@ -227,4 +227,4 @@ async def traffic_does_not_follow(w: World) -> None:
 
 
 def _shares(w: World, at: datetime, share: float) -> Answer:
-    return w._series(at, lambda name, weight: 10000 * (share if name == "v2" else 1 - share))
+    return w.series(at, lambda name, weight: 10000 * (share if name == "v2" else 1 - share))

@@ -137,6 +137,23 @@ async def status_lost_after_an_abort(w: World) -> None:
     await w.settle(40)
 
 
+async def status_lost_on_the_way_back(w: World) -> None:
+    """A seed of the model: v1 is not ready for the traffic that an abort wants to give it, and status goes."""
+    await v2_comes(w, strategy={"canary": {"steps": [{"setWeight": 100}, {"pause": {}}]}})
+    w.say("v1's pods die, and v2 is aborted")
+    w.broken.add("v1")
+    await w.settle(5)
+    w.act("Abort")
+    await w.settle(20)
+    w.say("status is lost")
+    w.lose_status()
+    await w.settle(20)
+    assert w.shares()["v2"] == 100
+    w.say("v1 is ready again")
+    w.broken.discard("v1")
+    await w.settle(60)
+
+
 async def deleted_in_flight(w: World) -> None:
     await v2_comes(w)
     w.say("deleted")

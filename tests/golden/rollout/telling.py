@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.fakes.cluster import Write
 from trainyard import naming
@@ -64,7 +64,19 @@ def _told_rollout(w: World, write: Write) -> str:
 
 
 def _told_route(w: World, write: Write) -> str:
-    return "route     deleted" if write.verb == "delete" else f"route     {_text(w.shares())}"
+    if write.verb == "delete":
+        return "route     deleted"
+    beside = [_told_rule(w, rule) for rule in write.body["spec"]["rules"][:-1]]
+    copied = [
+        f"{w.version_of(f['requestMirror']['backendRef']['name'].rpartition('-')[2])} gets copies"
+        for f in write.body["spec"]["rules"][-1].get("filters", ())
+    ]
+    return "; ".join([f"route     {_text(w.shares())}", *beside, *copied])
+
+
+def _told_rule(w: World, rule: Mapping[str, Any]) -> str:
+    names = " ".join(h["name"] for h in rule["matches"][0]["headers"])
+    return f"{names} -> {w.version_of(rule['backendRefs'][0]['name'].rpartition('-')[2])}"
 
 
 def _told_deployment(w: World, write: Write) -> str:

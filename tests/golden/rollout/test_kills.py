@@ -8,8 +8,12 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.golden.rollout import stories
+from tests.golden.rollout import stories_of_comparison as comparison
+from tests.golden.rollout import stories_of_people as people
+from tests.golden.rollout import stories_of_strategies as strategies
 from tests.golden.rollout import stories_of_trouble as trouble
 from tests.golden.rollout.world import World
+from trainyard.systems.cluster.port import EVENT
 
 pytestmark = pytest.mark.crashes
 
@@ -22,9 +26,31 @@ CUT = (
             stories.aborted_and_retried,
             stories.superseded,
             stories.failed_and_aborted,
+            stories.measured_and_promoted,
+            stories.queued,
+            stories.rejected_by_name,
+            stories.no_data_aborts,
+            comparison.worse_by_blocks,
+            comparison.alike_by_blocks,
+            people.alias_forward_and_back,
+            people.within_the_rollback_window,
+            people.frozen_at_a_pause,
             trouble.canary_dies,
             trouble.deleted_in_flight,
             trouble.orphaned_and_adopted,
+            strategies.blue_green,
+            strategies.blue_green_fails_after_the_switch,
+            strategies.headers_and_mirror,
+            strategies.beside_aborted,
+            strategies.beside_superseded,
+            strategies.beside_deleted,
+            strategies.beside_left,
+            strategies.users_stay_where_they_were,
+            strategies.stable_gives_way_for_accelerators,
+            strategies.experiment_shown,
+            strategies.experiment_harmful,
+            strategies.experiment_assigned_by_the_callers,
+            strategies.experiment_aborted,
         )
     ),
 )
@@ -47,6 +73,12 @@ async def test_killed_after_every_write(story: Callable[[World], Awaitable[None]
         assert w.weights == whole.weights, f"killed after write {cut}:\n" + "\n".join(w.lines)
         assert w.outcome() == whole.outcome(), f"killed after write {cut}"
         assert _conditions(w) == _conditions(whole), f"killed after write {cut}"
+        assert _repeated(w) <= _repeated(whole) + 1, f"killed after write {cut}"
+
+
+def _repeated(w: World) -> int:
+    """How many writes of its own said what was there already."""
+    return sum(not write.changed and write.ref.kind != EVENT for write in w.cluster.writes)
 
 
 def _conditions(w: World) -> list[tuple[str, str, str]]:

@@ -14,7 +14,7 @@ from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.cluster import FakeCluster, Write
 from tests.fakes.metadata import FakeMetadata
 from tests.fakes.prometheus import ScriptedPrometheus, vector
-from tests.golden.rollout import telling
+from tests.golden.rollout import safety, telling
 from trainyard import naming
 from trainyard.reconciling.cycle import Cycle
 from trainyard.reconciling.plan import Record
@@ -37,8 +37,9 @@ CONFIG = Config(
     store_endpoint="http://store:9000",
     scrape_interval_seconds=2,
     custom_queries=True,
+    proven_actions=True,
 )
-TARGET = {
+TARGET: dict[str, Any] = {
     "kubernetes": {
         "serving": {"replicas": 2},
         "traffic": {"parentRefs": PARENTS, "hostnames": ["churn.test"]},
@@ -85,8 +86,8 @@ def rollout(name: str = NAME, **spec: Any) -> dict[str, Any]:
 
 @dataclass
 class World:
-    """Everything around one Rollout. `broken`: versions whose pods never become ready. `gateway`: whether it says
-    anything about the route, and `answer` what."""
+    """Everything around one Rollout. `broken`: versions whose pods never become ready; `room`: of which only
+    so many do. `gateway`: whether it says anything about the route, and `answer` what."""
 
     seed: int | None = None
     kill_after: int | None = None
@@ -94,6 +95,7 @@ class World:
     weights: list[dict[str, int]] = field(default_factory=list)
     names: dict[str, str] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
+    room: dict[str, int] = field(default_factory=dict)
     gateway: bool = True
     answer: str = "True"
     now: datetime = START
@@ -103,13 +105,17 @@ class World:
     killed: bool = False
 
     def __post_init__(self) -> None:
-        self.cluster = FakeCluster(now=lambda: self.now)
+        self.cluster = self.make_cluster()
         self.prometheus = ScriptedPrometheus(now=lambda: self.now)
         self.database = FakeMetadata()
         self.random = random.Random(self.seed)
         self.systems = Systems(self.cluster, {}, FakeArtifacts(), self.prometheus, self.database, CONFIG)
         self.cluster.on_write(self._wrote)
         self.start()
+
+    def make_cluster(self) -> FakeCluster:
+        """Return the cluster it plays."""
+        return FakeCluster(now=lambda: self.now)
 
     def start(self) -> None:
         """Start the operator's process: it remembers nothing."""
@@ -219,7 +225,7 @@ class World:
     def _deployment_status(self, obj: Obj) -> dict[str, Any]:
         name = obj["metadata"]["labels"][naming.LABEL_VERSION]
         replicas = obj["spec"]["replicas"]
-        ready = 0 if name in self.broken else replicas
+        ready = 0 if name in self.broken else min(replicas, self.room.get(name, replicas))
         status = {
             "observedGeneration": obj["metadata"]["generation"],
             "replicas": replicas,
@@ -250,33 +256,41 @@ class World:
                 self._name(write.body)
             self._tell(write)
             if write.ref.kind == port.HTTP_ROUTE and write.verb == "apply":
-                self._check_route()
+                self._routed()
             if write.ref.kind != port.EVENT:
                 self.own_writes += 1
                 if self.kill_after == self.own_writes and not self.killed:
                     self.killed = True
                     raise Killed
 
-    def _check_route(self) -> None:
-        shares = self.shares()
-        before = self.weights[-1] if self.weights else {}
-        status = (self.cluster.look(KEY) or {}).get("status", {})
-        assert sum(shares.values()) == 100, shares
-        canary = (status.get("canary") or {}).get("version")
-        first = not status.get("stable")
-        if canary and not first:
-            assert shares.get(canary, 0) <= max(status.get("weight", 0), before.get(canary, 0)), (shares, status)
-        for name, weight in shares.items():
-            if weight > before.get(name, 0):
-                assert self._available(name) > 0, f"weight for {name} without ready pods"
-        if shares != before:
-            self.weights.append(shares)
+    def _routed(self) -> None:
+        safety.check_route(self)
+        if self.shares() != (self.weights[-1] if self.weights else {}):
+            self.weights.append(self.shares())
 
     def shares(self) -> dict[str, int]:
         """Version -> weight as the route has it now."""
         route = self.cluster.look(ROUTE)
-        backends = route["spec"]["rules"][0]["backendRefs"] if route else []
+        backends = route["spec"]["rules"][-1]["backendRefs"] if route else []
         return {self.version_of(b["name"].rpartition("-")[2]): b["weight"] for b in backends}
+
+    def offer(self, *features: str) -> None:
+        """Let the Gateway's class list these features."""
+        gateway, listed = Ref(port.GATEWAY, "infra", "gateway"), Ref(port.GATEWAY_CLASS, "", "shop")
+        for ref, spec in ((gateway, {"gatewayClassName": "shop"}), (listed, {"controllerName": "shop/gateways"})):
+            if self.cluster.look(ref) is None:
+                meta = {"name": ref.name, "namespace": ref.namespace}
+                self.add({"apiVersion": ref.kind.api_version, "kind": ref.kind.kind, "metadata": meta, "spec": spec})
+        self.cluster.edit(listed, {"status": {"supportedFeatures": [{"name": f} for f in features]}}, status=True)
+
+    @property
+    def route_ref(self) -> Ref:
+        """Where the route is."""
+        return ROUTE
+
+    def route(self) -> Obj:
+        """The route as it is now."""
+        return self.cluster.look(ROUTE) or {}
 
     def version_of(self, revision: str) -> str:
         """The version's name, with a mark for each earlier revision of the same version."""
@@ -287,7 +301,8 @@ class World:
         earlier = [r for r, n in self.names.items() if n.rstrip("'") == name]
         self.names.setdefault(revision, name + "'" * len(earlier))
 
-    def _available(self, name: str) -> int:
+    def available(self, name: str) -> int:
+        """How many pods of a version are ready."""
         for obj in self.cluster.all(port.DEPLOYMENT):
             if self.version_of(obj["metadata"]["labels"][naming.LABEL_REVISION]) == name:
                 return int(obj.get("status", {}).get("availableReplicas", 0))
@@ -334,26 +349,29 @@ class World:
         """Let the canary answer with this share of errors, and traffic follow the weights."""
 
         def answer(expression: str, at: datetime) -> Answer:
-            return self._series(
-                at, lambda name, share: stable_errors if name == self._stable() else _of(errors, name, at)
+            return self.series(
+                at, lambda name, share: stable_errors if name == self.stable() else _of(errors, name, at)
             )
 
         def counted(expression: str, at: datetime) -> Answer:
-            return self._series(at, lambda name, share: requests * share / max(1, self.status().get("weight", 0)))
+            return self.series(at, lambda name, share: requests * share / max(1, self.status().get("weight", 0)))
 
         self.prometheus.on("code=~", answer)
         self.prometheus.on("increase(", counted)
 
-    def _stable(self) -> str:
+    def stable(self) -> str:
+        """The stable version's name."""
         return str((self.status().get("stable") or {}).get("version"))
 
-    def _series(self, at: datetime, value: Callable[[str, int], float]) -> Answer:
+    def series(self, at: datetime, value: Callable[[str, int], float], **more: str) -> Answer:
+        """One series per version that the route names, its value from its name and its weight."""
         route = self.cluster.look(ROUTE)
-        backends = route["spec"]["rules"][0]["backendRefs"] if route else []
+        backends = route["spec"]["rules"][-1]["backendRefs"] if route else []
         series = []
         for backend in backends:
             revision = backend["name"].rpartition("-")[2]
-            series.append(({"revision": revision}, value(self.version_of(revision), backend["weight"])))
+            labels = {"namespace": NAMESPACE, "rollout": NAME, "revision": revision, **more}
+            series.append((labels, value(self.version_of(revision), backend["weight"])))
         return vector(at, *series)
 
 

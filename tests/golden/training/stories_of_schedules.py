@@ -1,4 +1,4 @@
-"""Days in the life of schedules and events. Scenarios 40 and 42."""
+"""Days in the life of schedules. Scenario 40; told by `test_schedules`."""
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -283,7 +283,7 @@ async def schedules_with_mistakes(w: Clockwork) -> None:
     await w.until(day("2026-11-24 02:03"))
 
 
-# ---- history and events ----
+# ---- history ----
 
 
 async def schedule_history_keeps_its_watermark(w: Clockwork) -> None:
@@ -297,38 +297,6 @@ async def schedule_history_keeps_its_watermark(w: Clockwork) -> None:
     w.say("the status is lost: 02:00 is not repeated")
     w.cluster.edit(PIPELINE, {"status": None}, status=True)
     await w.until(day("2026-11-24 02:10"))
-
-
-async def events_are_noted_before_their_runs_go(w: Clockwork) -> None:
-    w.now = day("2026-11-24 06:00")
-    w.say("limits 1 and 1; five events")
-    w.pipeline(triggers=EVENTS, history={"succeeded": 1, "failed": 1})
-    await w.until(day("2026-11-24 06:01"))
-    for number in range(5):
-        w.by_event(number)
-        w.now += timedelta(seconds=1)
-    w.end_runs()
-    await w.until(day("2026-11-24 06:10"))
-    w.say("the status is lost, with the keys of what went: what is older than the last event will be refused")
-    w.cluster.edit(PIPELINE, {"status": None}, status=True)
-    await w.until(day("2026-11-24 06:20"))
-
-
-async def events_replace_what_is_older(w: Clockwork) -> None:
-    w.now, w.busy = day("2026-11-24 06:00"), True
-    w.say("with Replace: a run by hand, then two events")
-    w.pipeline(triggers=EVENTS, concurrency="Replace")
-    w.run("by-hand")
-    await w.until(day("2026-11-24 06:01"))
-    for number in range(2):
-        w.by_event(number)
-        await w.until(w.now + timedelta(minutes=1))
-    w.say("a run by hand stands beside a newer one")
-    w.run("later")
-    await w.until(day("2026-11-24 06:10"))
-
-
-EVENTS = {"events": [{"name": "new-data", "auth": {"kubernetes": {}}}]}
 
 
 # ---- the pieces ----
@@ -383,8 +351,6 @@ STORIES: tuple[Story, ...] = (
     schedule_whose_name_is_taken,
     schedules_with_mistakes,
     schedule_history_keeps_its_watermark,
-    events_are_noted_before_their_runs_go,
-    events_replace_what_is_older,
 )
 
 # What writes in each of the ways there are; the operator is killed after every write of these.
@@ -400,6 +366,4 @@ KILLED: tuple[Story, ...] = (
     schedule_alone_suspended_while_its_slot_waits,
     schedule_whose_name_is_taken,
     schedule_history_keeps_its_watermark,
-    events_are_noted_before_their_runs_go,
-    events_replace_what_is_older,
 )

@@ -5,7 +5,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.golden.training import stories_of_attempts as attempts
-from tests.golden.training import test_histories as histories
+from tests.golden.training import stories_of_data as data
+from tests.golden.training import stories_of_pipelines as pipelines
+from tests.golden.training import stories_of_runs as runs
 from tests.golden.training.world import Killed, World, end_state, jobs
 from trainyard.systems.cluster.port import EVENT, Unavailable
 
@@ -13,16 +15,17 @@ pytestmark = pytest.mark.crashes
 
 History = Callable[[World], Awaitable[None]]
 LIVES = (
-    histories.succeeded,
-    histories.exit_3,
-    histories.nothing_to_publish,
-    histories.timed_out,
-    histories.cancelled,
-    histories.deleted_while_running,
-    histories.replace_cancels_first,
+    runs.succeeded,
+    runs.exit_3,
+    runs.nothing_to_publish,
+    runs.timed_out,
+    runs.cancelled,
+    runs.deleted_while_running,
+    pipelines.replace_cancels_first,
     attempts.a_worker_fails,
+    data.data_comes_later,
     pytest.param(attempts.cancelled_between_attempts, marks=pytest.mark.soak),
-    pytest.param(histories.history_is_pruned, marks=pytest.mark.soak),  # a hundred writes
+    pytest.param(pipelines.history_is_pruned, marks=pytest.mark.soak),  # a hundred writes
 )
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.golden.training import stories_of_schedules as stories
+from tests.golden.training import stories_of_events as events
+from tests.golden.training import stories_of_schedules as schedules
 from tests.golden.training.clockwork import Clockwork
 from tests.golden.training.test_kills import Lost
 from tests.golden.training.world import Killed, end_state
@@ -14,8 +15,8 @@ from trainyard.systems.cluster.port import EVENT
 FOLDER = Path(__file__).parent
 
 
-@pytest.mark.parametrize("story", stories.STORIES, ids=lambda s: str(s.__name__))
-async def test_story(story: stories.Story) -> None:
+@pytest.mark.parametrize("story", [*schedules.STORIES, *events.STORIES], ids=lambda s: str(s.__name__))
+async def test_story(story: schedules.Story) -> None:
     world = Clockwork()
     await story(world)
     before = len(world.cluster.writes)
@@ -29,8 +30,8 @@ async def test_story(story: stories.Story) -> None:
 
 @pytest.mark.crashes
 @pytest.mark.parametrize("fault", [Killed, Lost], ids=["killed", "reply-lost"])
-@pytest.mark.parametrize("story", stories.KILLED, ids=lambda s: str(s.__name__))
-async def test_same_runs_whatever_is_killed(story: stories.Story, fault: type[Exception]) -> None:
+@pytest.mark.parametrize("story", [*schedules.KILLED, *events.STORIES], ids=lambda s: str(s.__name__))
+async def test_same_runs_whatever_is_killed(story: schedules.Story, fault: type[Exception]) -> None:
     calm = Clockwork()
     await story(calm)
     expected, slots = end_state(calm), sorted(calm.slots())

@@ -12,7 +12,7 @@ from typing import Any, cast
 from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.cluster import FakeCluster, Write
 from tests.fakes.engine import FakeEngine
-from tests.fakes.kubelet import Kubelet
+from tests.fakes.kubelet import ROWS, Kubelet
 from tests.fakes.metadata import FakeMetadata
 from trainyard import naming
 from trainyard.reconciling.cycle import Cycle
@@ -41,6 +41,8 @@ SPEC: dict[str, Any] = {
     "triggers": {"onChange": True},
     "evaluation": {"metrics": [{"name": "auc", "min": "0.80"}]},
 }
+BY_HAND: dict[str, Any] = {"triggers": {"onChange": False}}
+OBJECTS = {"s3://data/churn/rows.csv": ROWS, "s3://data/churn2/rows.csv": b"3,4\n"}
 
 
 class Killed(Exception):
@@ -63,10 +65,10 @@ class World:
     def __post_init__(self) -> None:
         self.cluster = FakeCluster(now=lambda: self.now)
         self.cluster.on_write(self._on_write)
-        self.artifacts = FakeArtifacts()
+        self.artifacts = FakeArtifacts(dict(OBJECTS))
         self.metadata = FakeMetadata()
         self.kubelet = Kubelet(self.cluster, self.artifacts, lambda: self.now)
-        config = Config("localhost/operator:1", {}, "models", "http://minio:9000")
+        config = Config("localhost/operator:1", {}, "models", "http://minio:9000", data_locations=("s3://data/",))
         engines = {"job": JobEngine(self.cluster, self.artifacts, config)}
         absent = cast("Any", None)
         self.systems = Systems(self.cluster, engines, self.artifacts, absent, self.metadata, config)
@@ -88,6 +90,13 @@ class World:
     def run(self, name: str, **spec: Any) -> Ref:
         """Create a one-off run."""
         return self._seed("TrainingRun", TRAINING_RUN, name, {"pipeline": "churn", **spec})
+
+    async def one_off(self, parameters: dict[str, Any] | None = None, **changes: Any) -> None:
+        """Create a pipeline that nothing starts but people, and a run by hand, and let them settle."""
+        self.say("a run by hand")
+        self.pipeline(**{**BY_HAND, **changes})
+        self.run("once", parameters=parameters or {})
+        await self.settle()
 
     def look(self, ref: Ref) -> dict[str, Any]:
         """Return an object."""
@@ -209,9 +218,8 @@ class _Telling:
     room: Any
     tell: Callable[[str, str, str, Plan], None]
 
-    @property
-    def kind(self) -> Kind:
-        return cast("Kind", self.room.kind)
+    def __post_init__(self) -> None:
+        self.kind: Kind = self.room.kind
 
     async def observe(self, obj: Mapping[str, Any], systems: Systems) -> Any:
         return await self.room.observe(obj, systems)
@@ -261,6 +269,8 @@ def _patch(body: Mapping[str, Any]) -> str:
 def _cut(value: str | None) -> str:
     if value is None:
         return "-"
+    if value.startswith("["):
+        return " ".join(f"{row['name']}@{row['digest'][7:13]}" for row in json.loads(value))
     return str(json.loads(value)["reason"]) if value.startswith("{") else value[:8]
 
 
@@ -270,6 +280,7 @@ def _status(status: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines += [(f"schedule {s['name']}", f"schedule {_schedule(s)}") for s in status.get("schedules") or ()]
     lines += [(f"events {e['name']}", f"events {_events(e)}") for e in status.get("events") or ()]
     lines += [(f"step {s['name']}", f"step {_step(s)}") for s in status.get("steps") or ()]
+    lines += [(f"data {d['name']}", f"dataset {d['name']} {d['digest'][7:13]}") for d in status.get("datasets") or ()]
     names = ("activeRuns", "modelVersion", "revision", "completionTime")
     return lines + [(name, f"{name} {status[name] or '-'}") for name in names if name in status]
 
@@ -314,7 +325,16 @@ def _essence(obj: Mapping[str, Any]) -> dict[str, Any]:
         "outcome": (outcome.get("reason"), outcome.get("modelVersion")),
         "told": {
             k: status.get(k)
-            for k in ("revision", "modelVersion", "outputs", "lastInputsDigest", "activeRuns", "schedules", "events")
+            for k in (
+                "revision",
+                "modelVersion",
+                "outputs",
+                "lastInputsDigest",
+                "activeRuns",
+                "schedules",
+                "events",
+                "datasets",
+            )
         },
         "finalizers": meta.get("finalizers"),
         "engine": meta.get("annotations", {}).get(naming.ANNOTATION_ENGINE_ID),

@@ -1,13 +1,16 @@
 """The pure parts of the benchmark: a wrong sum here would be a wrong figure in the report."""
 
 import json
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from bench.apiserver import whole_lines
-from bench.figures import Request, per_minute, percentile, requests
+from bench.apiserver import audit_lines, whole_lines
+from bench.figures import Request, is_working, per_minute, percentile, requests
 from bench.process import cpu_seconds, resident_mb
+from local.rig import ApiServerRig
 
 US = "operator-bench"
 
@@ -76,6 +79,22 @@ def test_a_request_is_counted_once_and_only_ours() -> None:
 def test_what_counts_as_what(verb: str, resource: str, write: bool, event: bool, work: bool) -> None:
     request = Request(US, verb, resource)
     assert (request.is_write, request.is_event, request.is_work) == (write, event, work)
+
+
+def test_whether_somebody_works_is_told_by_the_first_line_of_work() -> None:
+    lease, work = line("patch", "leases"), line("patch", "rollouts")
+    assert not is_working([lease, line("patch", "rollouts", user="somebody")], US)
+    assert is_working([lease, work, "what follows is not read"], US)
+
+
+def test_a_mark_in_the_middle_of_a_line_leaves_that_line_out(tmp_path: Path) -> None:
+    log = tmp_path / "audit.log"
+    log.write_bytes(b"one\ntwo\nthr")
+    rig = cast("ApiServerRig", SimpleNamespace(audit_log=log))
+    assert audit_lines(rig, 0) == ["one", "two"]
+    assert audit_lines(rig, 2) == ["two"]
+    assert audit_lines(rig, 4) == ["two"]
+    assert audit_lines(rig, 8) == audit_lines(rig, 11) == []
 
 
 def test_a_rate_a_minute() -> None:

@@ -1,10 +1,13 @@
 """What the benchmark makes of its measurements."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.figures import Request
 from bench.measuring import Plan, Results, Stretch
-from bench.report import cpu_model, details, document, figures
+from bench.parts import Finished
+from bench.report import ROWS, Part, cpu_model, details, document, figures, table, verdicts
 
 US = "operator-bench"
 STATUS, ROUTE = Request(US, "patch", "rollouts"), Request(US, "patch", "httproutes")
@@ -15,11 +18,18 @@ RESULTS = Results(
     single=[0.04, 0.01, 0.03, 0.02],
     steps=[[STATUS, ROUTE, STATUS, EVENT, READ], [STATUS, ROUTE, STATUS, STATUS, EVENT]],
     burst=1.5,
+    burst_stretch=Stretch(2.0, 0.05, [STATUS] * 8 + [LEASE], 0),
     flying=Stretch(15.0, 1.5, [READ] * 30, 12),
     rss_mb=90.0,
     recovery=17.004,
     led_again=16.0,
+    touched=0,
 )
+TITLES = {"trainyard": "Trainyard", "other": "Other"}
+
+
+def part(tool: str, **changed: float) -> Part:
+    return Part(2, tool, figures(RESULTS) | changed, details(PLAN, RESULTS), 61.3, 0.5)
 
 
 def test_figures() -> None:
@@ -34,6 +44,7 @@ def test_figures() -> None:
         "rss_mb": 90.0,
         "recovery_s": 17.0,
     }
+    assert [row.key for row in ROWS] == list(figures(RESULTS))
 
 
 def test_details() -> None:
@@ -45,18 +56,47 @@ def test_details() -> None:
         "idle_seconds": 30.0,
         "idle_lease_requests_per_min": 40.0,
         "idle_writes": 0,
+        "burst_settled_s": 2.0,
+        "burst_requests_per_rollout": 4.0,
+        "burst_cpu_ms_per_rollout": 25.0,
         "in_flight_requests_per_min": 120.0,
         "in_flight_queries_per_min": 48.0,
         "in_flight_cpu_percent": 10.0,
         "recovery_until_lease_s": 16.0,
+        "touched": 0,
     }
 
 
-def test_the_document_names_how_many() -> None:
-    written = document(PLAN, RESULTS, {"trainyard": "1"}, {"cores": 2}, 61.26)
+def test_the_document_names_how_many_and_who() -> None:
+    written = document([part("trainyard"), part("other")], {"trainyard": "1"}, {"cores": 2})
     assert list(written) == ["n2", "details", "versions", "machine"]
-    assert written["n2"] == figures(RESULTS)
-    assert written["details"]["run_seconds"] == 61.3
+    assert written["n2"] == {"trainyard": figures(RESULTS), "other": figures(RESULTS)}
+    assert written["details"]["n2"]["other"]["run_seconds"] == 61.3
+
+
+def test_a_table_has_a_column_for_each() -> None:
+    shown = table([part("trainyard"), part("other")], TITLES)
+    assert [column.header for column in shown.columns] == ["figure", "Trainyard", "Other", "unit", "target"]
+    assert shown.row_count > len(ROWS)
+
+
+def test_what_is_missed_and_who_is_ahead_is_said() -> None:
+    said = verdicts([part("trainyard"), part("other", rss_mb=89.0, recovery_s=20.0)], TITLES)
+    assert said == [
+        "2 Rollouts: writes of a step that changes weight alone is 3.5, over the target of 3",
+        "2 Rollouts: Other is ahead in: resident memory, all canaries in flight",
+    ]
+    assert verdicts([part("other")], TITLES) == []
+
+
+def test_a_finished_part_is_kept(tmp_path: Path) -> None:
+    kept = Finished(tmp_path / "parts")
+    assert kept.get(2, "other") is None
+    kept.keep(part("other"))
+    assert Finished(tmp_path / "parts").get(2, "other") == part("other")
+    assert kept.get(2, "trainyard") is None
+    kept.clear()
+    assert kept.get(2, "other") is None
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,8 @@ class World:
 
     async def read(self, choice: Choice | None = None, *, follow: bool = False) -> list[tuple[str, str]]:
         async with asyncio.timeout(20):
-            return [tuple(line) async for line in logs.lines(self.connection, NAME, choice or Choice(), follow=follow)]
+            told = logs.lines(self.connection, NAME, choice or Choice(), follow=follow)
+            return [(line[0], line[1]) async for line in told]
 
 
 async def test_one_container_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:

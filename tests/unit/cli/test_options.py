@@ -8,7 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from trainyard.cli.app import app
-from trainyard.cli.options import TwoWords, Where, examples, located
+from trainyard.cli.options import TwoWords, examples, located
+from trainyard.cli.where import Where
 
 RUNNER = CliRunner()
 COMMANDS = [command.name or "" for command in app.registered_commands]

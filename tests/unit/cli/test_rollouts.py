@@ -85,3 +85,24 @@ async def test_no_such_rollout() -> None:
     connected, _ = connection()
     with pytest.raises(Problem, match="There is no Rollout 'shop' in namespace 'default'"):
         await rollouts.act(connected, "shop", "Abort")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"actions": [{"id": "1", "result": "Done"}]}, ""),
+        ({"handledAction": "1"}, ""),  # an operator that does not tell
+        ({"actions": [{"id": "2", "result": "Stale"}, {"id": "1", "result": "Done"}]}, ""),
+        ({"actions": [{"id": "1", "result": "Stale"}]}, "it does not fit any more: nothing is tried now"),
+        (
+            {"actions": [{"id": "1", "result": "Stale"}], **CANARY},
+            "it does not fit any more: revision bbbbbbbbbb at step 3 is tried now",
+        ),
+        (
+            {"actions": [{"id": "1", "result": "Frozen"}], "frozen": "weekend"},
+            "freeze window weekend holds; wait for its end, or take it out of spec.freeze and ask again",
+        ),
+    ],
+)
+def test_what_became_of_it(status: dict[str, Any], words: str) -> None:
+    assert rollouts.ignored(rollout(**status), "1") == words

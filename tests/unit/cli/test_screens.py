@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
-from trainyard.cli import listing, rollout_screen, run_details, run_screen
+from trainyard.cli import listing, run_details, run_screen
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -85,82 +85,6 @@ def test_terminals_get_a_live_screen() -> None:
     with run_screen.shown(Console(file=file, width=160, force_terminal=True)) as show:
         show(run(steps=STEPS))
     assert "publish" in file.getvalue()
-
-
-CANARY = {
-    "metadata": {"name": "churn"},
-    "spec": {
-        "strategy": {
-            "canary": {
-                "steps": [
-                    {"setWeight": 10}, {"pause": {"durationSeconds": 90}}, {"setWeight": 50}, {"pause": {}},
-                ]
-            }
-        },
-        "analysis": {
-            "metrics": [
-                {"name": "errors", "max": "0.05"},
-                {"name": "p99", "maxIncreasePercent": "20", "min": "0"},
-            ]
-        },
-    },
-    "status": {
-        "stable": {"version": "churn-a", "revision": "aaaaaaaaaa"},
-        "canary": {"version": "churn-b", "revision": "bbbbbbbbbb"},
-        "weight": 10,
-        "routedWeight": 5,
-        "observedShare": "9.8",
-        "step": 1,
-        "waitingFor": "31 s more of good measurements",
-        "conditions": [
-            {"type": "Ready", "status": "False", "reason": "Progressing", "message": "churn-b is at 10 percent"},
-            {"type": "Degraded", "status": "True", "reason": "RevisionRejected", "message": "cccccccccc"},
-        ],
-        "metrics": [
-            {"name": "errors", "verdict": "Pass", "value": "0", "samples": 120, "failures": 0},
-            {"name": "p99", "verdict": "Inconclusive", "samples": 20, "reason": "TooFewRequests"},
-        ],
-        "history": [
-            {
-                "revision": "cccccccccc", "version": "churn-c", "outcome": "Aborted",
-                "finishedTime": "2026-03-01T11:50:00Z", "message": "errors 0.4 is above max 0.05",
-            }
-        ],
-    },
-}  # fmt: skip
-
-
-def test_rollout_on_one_screen() -> None:
-    text = drawn(rollout_screen.screen(CANARY, NOW))
-    assert text == (
-        "Rollout churn  Ready False  Progressing: churn-b is at 10 percent\n"
-        "stable  churn-a  revision aaaaaaaaaa\n"
-        "canary  churn-b  revision bbbbbbbbbb\n"
-        "Degraded: RevisionRejected: cccccccccc\n"
-        "weight  ████░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  10 % to the canary, the route says 5 %, seen 9.8 %\n"
-        "ladder  10 % → [pause 1m30s] → 50 % → pause until promoted\n"
-        "waits   31 s more of good measurements\n"
-        "\n"
-        "METRIC  VERDICT       VALUE  LIMIT                 REQUESTS  FAILURES  WHY\n"
-        "errors  Pass          0      ≤ 0.05                120       0\n"
-        "p99     Inconclusive         ≥ 0, ≤ stable + 20 %  20        0         TooFewRequests\n"
-        "\n"
-        "REVISION    VERSION  OUTCOME  ENDED  WHY\n"
-        "cccccccccc  churn-c  Aborted  10m    errors 0.4 is above max 0.05"
-    )
-
-
-def test_rollout_without_a_status() -> None:
-    text = drawn(rollout_screen.screen({"metadata": {"name": "new"}, "spec": {}}, NOW))
-    assert text.startswith("Rollout new  Ready Unknown\nstable  none\ncanary  none\n")
-    assert text.endswith("no steps: promoted once it is ready")
-
-
-def test_no_color_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NO_COLOR", raising=False)
-    assert "\x1b[3" in drawn(rollout_screen.screen(CANARY, NOW), force_terminal=True, color_system="standard")
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[3" not in drawn(rollout_screen.screen(CANARY, NOW), force_terminal=True, color_system="standard")
 
 
 def version(name: str, made: str, **status: Any) -> dict[str, Any]:

@@ -1,29 +1,42 @@
 """The transport against a small HTTP server: what else than JSON an API server, or what stands before it, may say."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
 from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import incluster_config
 
+from local.certificates import Authority
 from tests.rig.tiny_processes import free_port
 from trainyard.systems.cluster import transport as module
 from trainyard.systems.cluster.client import KubernetesCluster
 from trainyard.systems.cluster.port import HTTP_ROUTE, SERVICE, NotFound, Ref, Unavailable
-from trainyard.systems.cluster.transport import Expired, Transport, connect
+from trainyard.systems.cluster.transport import Expired, Silent, Transport, connect
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Mute(web.StreamResponse):
+    """Begins, and then says nothing."""
+
+    async def prepare(self, request: web.BaseRequest) -> Any:
+        begun = await super().prepare(request)
+        await asyncio.sleep(0.5)
+        return begun
 
 
 class Server:
     """Answers every request as it is told, and remembers the queries."""
 
     def __init__(self) -> None:
-        self.answers: list[web.Response] = []
+        self.answers: list[web.StreamResponse] = []
         self.queries: list[dict[str, str]] = []
 
-    async def answer(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         self.queries.append(dict(request.query))
         return self.answers.pop(0)
 
@@ -127,3 +140,42 @@ async def test_logs_come_whole_a_watch_without_what_is_no_line(server: tuple[Ser
     told.answers = [web.Response(text="one\n\ntwo, no end") for _ in range(2)]
     assert [line async for line in transport.lines("/log", [], whole=True)] == [b"one", b"", b"two, no end"]
     assert await lines(transport) == [b"one"]
+
+
+async def test_a_busy_server_says_how_long(server: tuple[Server, Transport]) -> None:
+    told, transport = server
+    told.answers = [web.Response(status=429, headers={"Retry-After": "7"}), web.Response(status=503)]
+    with pytest.raises(Unavailable) as caught:
+        await transport.request("GET", "/x")
+    assert caught.value.retry_after == 7.0
+    with pytest.raises(Unavailable) as caught:
+        await transport.request("GET", "/x")
+    assert caught.value.retry_after == 0.0
+
+
+async def test_a_stream_that_is_silent_for_too_long_is_told_apart(
+    server: tuple[Server, Transport], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, transport = server
+    monkeypatch.setattr(module, "SILENCE_SECONDS", 0.05)
+
+    told.answers = [Mute()]
+    opened: list[str] = []
+    with pytest.raises(Silent):
+        [line async for line in transport.lines("/watch", [], opened=lambda: opened.append("yes"))]
+    assert opened == ["yes"]
+
+
+async def test_a_rotated_token_counts_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    token, authority = tmp_path / "token", tmp_path / "ca.crt"
+    token.write_text("first\n")
+    authority.write_bytes(Authority(tmp_path / "pki").pair.certificate.read_bytes())
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "1")
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    api = await connect()
+    assert await api.configuration.get_api_key_with_prefix("BearerToken") == "bearer first"
+    token.write_text("second")
+    assert await api.configuration.get_api_key_with_prefix("BearerToken") == "bearer second"
+    await Transport(api).close()

@@ -12,9 +12,10 @@ from tests.fakes.artifacts import FakeArtifacts
 from trainyard.courier.carrying import Carrier
 from trainyard.courier.data import datasets, fetch_data, wait_for_data
 from trainyard.courier.fetch import fetch
-from trainyard.courier.outcome import DigestMismatch, Errand, Missing, Unusable
+from trainyard.courier.outcome import Changed, DigestMismatch, Errand, Missing, Unusable
 from trainyard.courier.progress import Progress
 from trainyard.courier.publish import publish
+from trainyard.systems.artifacts.datasets import listing
 from trainyard.systems.artifacts.port import ArtifactError, parse_manifest
 
 URI = "s3://trainyard/team/digits/v1/1/"
@@ -31,9 +32,9 @@ class Flaky(FakeArtifacts):
         self.before("read", uri)
         return await super().read(uri, limit)
 
-    async def stream(self, uri: str) -> AsyncIterator[bytes]:
+    async def stream(self, uri: str, etag: str = "") -> AsyncIterator[bytes]:
         self.before("stream", uri)
-        async for chunk in super().stream(uri):
+        async for chunk in super().stream(uri, etag):
             yield chunk
 
     async def put(self, uri: str, data: bytes, *, if_absent: bool = False) -> bool:
@@ -295,6 +296,46 @@ async def test_the_digest_of_data_changes_with_its_bytes_and_names_only(tmp_path
     assert first != await digest({"a": b"1", "b": b"3"})
     assert first != await digest({"a": b"1", "c": b"2"})
     assert {p.name for p in (tmp_path / "d").iterdir()} == {"a", "c"}
+
+
+async def test_paths_that_make_no_folder_cannot_be_used(tmp_path: Path) -> None:
+    store = FakeArtifacts({"s3://b/d/x": b"1", "s3://b/d/x/y": b"2"})
+    with pytest.raises(Unusable, match="dataset d: x is a file and a folder at once"):
+        await fetch_data(carrier(store), {"d": "s3://b/d/"}, tmp_path)
+
+
+async def test_the_mark_of_an_empty_folder_is_no_file(tmp_path: Path) -> None:
+    """S3 lists it with a slash that the client drops, and has no object under that name."""
+
+    def gone(_verb: str, uri: str) -> None:
+        store.objects.pop(uri) if uri.endswith("/empty") else None
+
+    store = Flaky({"s3://b/d/x": b"1", "s3://b/d/empty": b""}, before=gone)
+    await fetch_data(carrier(store), {"d": "s3://b/d/"}, tmp_path)
+    assert contents(tmp_path / "d") == {"x": b"1"}
+
+
+async def test_data_replaced_while_it_is_fetched_is_fetched_again(tmp_path: Path) -> None:
+    def replaced(_verb: str, _uri: str) -> None:
+        store.objects["s3://b/d/y"] = b"new"
+
+    store = Flaky({"s3://b/d/x": b"x", "s3://b/d/y": b"old"}, before=replaced)
+    await fetch_data(carrier(store), {"d": "s3://b/d/"}, tmp_path)
+    assert contents(tmp_path / "d") == {"x": b"x", "y": b"new"}
+    found = await listing(store, "s3://b/d/")
+    assert found is not None
+    assert json.loads((tmp_path / "d.json").read_bytes())["digest"] == found.digest
+
+
+async def test_data_that_never_holds_still_is_an_error_without_a_note(tmp_path: Path) -> None:
+    def replaced(_verb: str, _uri: str) -> None:
+        store.objects["s3://b/d/y"] += b"."
+
+    store = Flaky({"s3://b/d/y": b""}, before=replaced)
+    with pytest.raises(Changed) as caught:
+        await fetch_data(carrier(store), {"d": "s3://b/d/"}, tmp_path)
+    assert (caught.value.code, store.objects["s3://b/d/y"]) == (1, b"...")
+    assert not (tmp_path / "d.json").exists()
 
 
 async def test_a_further_attempt_trains_on_the_data_of_the_first(tmp_path: Path) -> None:

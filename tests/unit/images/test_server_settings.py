@@ -11,6 +11,8 @@ from images.server.modelserver.settings import BadSetting, Settings, check_folde
 def test_defaults_are_those_of_the_contract() -> None:
     settings = read({"TRAINYARD_MODEL": "tumor"})
     assert (settings.model, settings.saved_model, settings.port) == ("tumor", Path("/models/model"), 8080)
+    assert settings.prediction_bounds == ()
+    assert read({"TRAINYARD_MODEL": "m", "SERVER_PREDICTION_BOUNDS": "-1, 0,2.5"}).prediction_bounds == (-1.0, 0.0, 2.5)
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,10 @@ def test_defaults_are_those_of_the_contract() -> None:
         ({"TRAINYARD_MODEL": "m", "SERVER_PORT": "70000"}, "SERVER_PORT must be a whole number from 1 to 65535"),
         ({"TRAINYARD_MODEL": "m", "SERVER_MAX_ROWS": "-1"}, "SERVER_MAX_ROWS must be"),
         ({"TRAINYARD_MODEL": "m", "SERVER_MAX_ROWS": "٣"}, "SERVER_MAX_ROWS must be"),
+        ({"TRAINYARD_MODEL": "m", "SERVER_PREDICTION_BOUNDS": "1,0"}, "rising numbers"),
+        ({"TRAINYARD_MODEL": "m", "SERVER_PREDICTION_BOUNDS": "1,x"}, "rising numbers"),
+        ({"TRAINYARD_MODEL": "m", "SERVER_PREDICTION_BOUNDS": "1,inf"}, "rising numbers"),
+        ({"TRAINYARD_MODEL": "m", "SERVER_PREDICTION_BOUNDS": ",".join(map(str, range(65)))}, "at most 64"),
     ],
 )
 def test_wrong_settings(environment: dict[str, str], sentence: str) -> None:

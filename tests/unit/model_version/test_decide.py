@@ -7,7 +7,7 @@ from trainyard import naming
 from trainyard.model_version import reasons
 from trainyard.model_version.decide import HELD_SECONDS, STORE_AWAY_SECONDS, UNVERIFIED_SECONDS, decide
 from trainyard.model_version.state import Evidence, Serving
-from trainyard.reconciling.plan import PatchMetadata, Plan
+from trainyard.reconciling.plan import PatchMetadata, Plan, Release
 from trainyard.reconciling.status import difference
 
 CONDITIONS = ["Accepted", "Verified", "Evaluated", "Rejected", "Ready", "Reconciling", "Stalled"]
@@ -163,13 +163,13 @@ def test_deletion_of_one_that_serves_is_held_and_says_by_whom() -> None:
 
 def test_deletion_goes_on_when_nobody_serves_it() -> None:
     plan = decide(observed(meta=DELETED), NOW)
-    assert plan == Plan(actions=(PatchMetadata(finalizers=("other",)),))
+    assert plan == Plan(actions=(Release(finalizers=("other",)),))
 
 
 def test_skip_cleanup_releases_at_once() -> None:
     meta = {**DELETED, "annotations": {naming.ANNOTATION_SKIP_CLEANUP: "true"}}
     plan = decide(observed(meta=meta, serving=Serving(served_by=("web",))), NOW)
-    assert plan.actions == (PatchMetadata(finalizers=("other",)),)
+    assert plan.actions == (Release(finalizers=("other",)),)
 
 
 def test_deletion_that_others_hold_is_left_alone() -> None:

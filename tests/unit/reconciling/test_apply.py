@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from trainyard.reconciling.apply import equal_quantities, needs_apply, parse_quantity
+from trainyard.reconciling.apply import equal_quantities, needs_apply, parse_quantity, says_more
 
 RENDERED: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -143,6 +143,21 @@ def test_backends_of_a_route_are_compared_whole() -> None:
     assert needs_apply(route(("stable", 100)), route(("stable", 100), ("canary", 0)))
     assert needs_apply(route(("stable", 90), ("canary", 10)), route(("stable", 95), ("canary", 5)))
     assert not needs_apply(route(("stable", 100), ("canary", 0)), route(("stable", 100), ("canary", 0)))
+
+
+@pytest.mark.parametrize(
+    ("live", "more"),
+    [
+        ({"rules": [{"backendRefs": []}]}, False),
+        ({"rules": [{"backendRefs": []}], "others": [1]}, False),
+        ({"rules": [{"backendRefs": [], "filters": []}]}, False),
+        ({"rules": [{"backendRefs": [], "filters": [{}]}]}, True),
+        ({"rules": [{"backendRefs": []}, {}]}, True),
+        ({}, False),
+    ],
+)
+def test_what_the_live_object_says_more_in_the_rendering_s_own_fields(live: dict[str, Any], more: bool) -> None:
+    assert says_more({"rules": [{"backendRefs": []}]}, live) is more
 
 
 def test_service_ports_are_found_by_number() -> None:

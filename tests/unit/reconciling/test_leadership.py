@@ -26,18 +26,21 @@ class World:
     def __init__(self) -> None:
         self.cluster = FakeCluster()
         self.seconds = 1000.0
+        self.ahead = 0.0  # of the wall clock
         self.at_sleep: list[Callable[[], None]] = []
 
-    def process(self, identity: str) -> Leadership:
+    def process(self, identity: str, place: str = "", age_seconds: float = 0.0) -> Leadership:
         return Leadership(
             self.cluster,
             namespace="system",
             name="trainyard-operator",
             identity=identity,
             lease_seconds=15,
-            wall=lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds),
+            wall=lambda: datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds + self.ahead),
             clock=lambda: self.seconds,
             sleep=self.sleep,
+            place=place,
+            age_seconds=age_seconds,
         )
 
     async def sleep(self, seconds: float) -> None:
@@ -57,7 +60,8 @@ def world() -> World:
 
 
 def away(world: World, times: int = 1) -> None:
-    world.cluster.fail("get", LEASE, Unavailable("away"), times=times)
+    for verb in ("get", "patch"):
+        world.cluster.fail(verb, LEASE, Unavailable("away"), times=times)
 
 
 class Enough(Exception):
@@ -98,6 +102,24 @@ async def test_the_deadline_counts_from_before_the_request(world: World) -> None
     assert not one.holds()
 
 
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+async def test_a_wall_clock_that_is_set_moves_no_lease(world: World, jump: float) -> None:
+    """The stamps in it jump; the deadline of the one and the patience of the other do not."""
+    one, two = world.process("one"), world.process("two")
+    await one.acquire()
+    assert not await two._try()
+    world.seconds, world.ahead = world.seconds + 3, jump
+    assert one.holds()
+    world.at_sleep = [lambda: None, enough]
+    with pytest.raises(Enough):
+        await one.keep()
+    assert not await two._try()
+    assert one.holds()
+    before = world.seconds
+    await two.acquire()
+    assert 15 <= world.seconds - before <= 18
+
+
 async def test_a_standby_takes_over_when_the_lease_stood_still_for_its_duration(world: World) -> None:
     one, two = world.process("one"), world.process("two")
     await one.acquire()
@@ -108,6 +130,41 @@ async def test_a_standby_takes_over_when_the_lease_stood_still_for_its_duration(
     assert two.holds()
     assert world.spec()["leaseTransitions"] == 1
     assert world.spec()["holderIdentity"] == "two"
+
+
+@pytest.mark.parametrize(("age", "waits"), [(0.0, 5.0), (2.0, 3.0), (60.0, 0.0)])
+async def test_the_next_process_of_a_place_waits_only_for_writes_under_way(
+    world: World, age: float, waits: float
+) -> None:
+    one = world.process("pod_1_one", "pod_1_")
+    await one.acquire()
+    before = world.seconds
+    two = world.process("pod_1_two", "pod_1_", age)
+    assert not await two.acquire()
+    assert world.seconds - before == pytest.approx(waits)
+    assert two.holds()
+    with pytest.raises(LeaseLost, match="held by pod_1_two"):
+        await one.keep()
+
+
+async def test_a_process_of_the_same_place_that_lives_all_the_same_keeps_its_lease(world: World) -> None:
+    one, two = world.process("pod_1_one", "pod_1_"), world.process("pod_1_two", "pod_1_")
+    await one.acquire()
+
+    def renewed(n: int) -> None:
+        world.cluster.edit(LEASE_REF, {"spec": {"renewTime": f"2026-01-01T00:17:{n:02}.000000Z"}})
+
+    world.at_sleep = [*(partial(renewed, n) for n in range(20)), enough]
+    with pytest.raises(Enough):
+        await two.acquire()
+
+
+async def test_another_place_waits_to_the_end_of_the_lease_and_knows_that_somebody_wrote(world: World) -> None:
+    one, two = world.process("pod_1_one", "pod_1_"), world.process("pod_2_two", "pod_2_", 60.0)
+    assert not await one.acquire()
+    before = world.seconds
+    assert await two.acquire()
+    assert world.seconds - before == pytest.approx(15.0)
 
 
 async def test_a_lease_that_is_renewed_is_not_taken(world: World) -> None:
@@ -133,6 +190,26 @@ async def test_renewing_keeps_the_fence_open_and_the_acquire_time(world: World) 
     assert checks == [True] * 10
     assert world.spec()["acquireTime"] == acquired
     assert world.spec()["renewTime"] > acquired
+
+
+async def test_a_renewal_is_one_request(world: World) -> None:
+    one = world.process("one")
+    await one.acquire()
+    reads, writes = world.cluster.reads, len(world.cluster.writes)
+    world.at_sleep = [*[lambda: None] * 10, enough]
+    with pytest.raises(Enough):
+        await one.keep()
+    assert (world.cluster.reads - reads, len(world.cluster.writes) - writes) == (0, 10)
+
+
+async def test_a_lease_that_somebody_touched_is_looked_at(world: World) -> None:
+    one = world.process("one")
+    await one.acquire()
+    world.cluster.edit(LEASE_REF, {"metadata": {"labels": {"a": "b"}}})
+    world.at_sleep = [lambda: None, lambda: None, enough]
+    with pytest.raises(Enough):
+        await one.keep()
+    assert one.holds()
 
 
 async def test_renewals_that_fail_until_the_deadline_lose_it(world: World) -> None:

@@ -1,6 +1,6 @@
 from typing import Any
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fakes.merging import merge_patch
@@ -13,7 +13,11 @@ values = st.recursive(
 )
 statuses = st.dictionaries(st.sampled_from("abcd"), values, max_size=4)
 
+# How long it takes to make up a status says how busy the machine is, no more.
+busy = settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 
+
+@busy
 @given(statuses, statuses)
 def test_the_patch_leads_to_what_is_wanted(live: dict[str, Any], wanted: dict[str, Any]) -> None:
     after = merge_patch(live, difference(live, wanted))
@@ -21,6 +25,7 @@ def test_the_patch_leads_to_what_is_wanted(live: dict[str, Any], wanted: dict[st
     assert difference(after, wanted) == {}
 
 
+@busy
 @given(statuses)
 def test_what_is_there_needs_no_patch(live: dict[str, Any]) -> None:
     assert difference(dict(reversed(live.items())), live) == {}

@@ -1,7 +1,7 @@
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from unittest.mock import AsyncMock
 
 import pytest
 
@@ -9,9 +9,9 @@ from tests.fakes.cluster import FakeCluster
 from tests.unit.reconciling.tiny import KEY, Fail, MakeService, ScriptedRoom, tiny
 from trainyard.reconciling.cycle import Cycle
 from trainyard.reconciling.errors import classify
-from trainyard.reconciling.plan import Plan
+from trainyard.reconciling.plan import Note, Plan
 from trainyard.reconciling.tracking import TrackedCluster, Visit, Written, visiting
-from trainyard.reconciling.worker import Report, Worker
+from trainyard.reconciling.worker import Known, Report, Worker, known
 from trainyard.systems.cluster.port import (
     MODEL_VERSION,
     SERVICE,
@@ -50,7 +50,8 @@ class Bench:
     cluster: LiveOrNot = field(default_factory=LiveOrNot)
     reports: list[Report] = field(default_factory=list)
     seen: bool = True
-    waited_for: list[Written] = field(default_factory=list)
+    waited_for: list[tuple[Ref, str]] = field(default_factory=list)
+    posted: list[Written] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.cluster.seed(tiny())
@@ -62,11 +63,12 @@ class Bench:
             visit_seconds=600.0,
             jitter=lambda: 1.1,
             report=self.reports.append,
+            posted=self.posted.extend,
             clock=lambda: 5.0,
         )
 
-    async def _seen(self, writes: Sequence[Written], seconds: float) -> bool:
-        self.waited_for += writes
+    async def _seen(self, known: Known, seconds: float) -> bool:
+        self.waited_for += known
         return self.seen
 
     async def after(self) -> float | None:
@@ -149,8 +151,10 @@ async def test_after_a_write_the_key_waits_for_the_store(bench: Bench) -> None:
     settle = (await bench.worker.visit(KEY)).settle
     assert settle
     await settle()
-    assert [(w.verb, w.ref.kind) for w in bench.waited_for] == [("apply", SERVICE), ("status", MODEL_VERSION)]
-    assert all(w.resource_version for w in bench.waited_for)
+    written = bench.reports[0].writes
+    assert [(w.verb, w.ref.kind) for w in written] == [("apply", SERVICE), ("status", MODEL_VERSION)]
+    assert bench.waited_for == [(w.ref, w.resource_version) for w in written]
+    assert all(version for _, version in bench.waited_for)
     bench.room.plan = Plan()
     await bench.after()
     assert bench.cluster.live == [False, False]
@@ -164,6 +168,51 @@ async def test_a_store_that_stays_behind_makes_the_next_visit_live(bench: Bench)
     await settle()
     await bench.after()
     assert bench.cluster.live == [False, True]
+
+
+async def test_a_store_that_is_behind_what_was_read_live_is_not_read_from(bench: Bench) -> None:
+    bench.room.plan = Plan(actions=(Fail(Conflict("moved")),))
+    await bench.after()
+    bench.seen = False
+    bench.room.plan = Plan()
+    settle = (await bench.worker.visit(KEY)).settle
+    assert settle
+    await settle()
+    obj = bench.cluster.look(KEY)
+    assert obj
+    assert bench.waited_for == [(KEY, obj["metadata"]["resourceVersion"])]
+    await bench.after()
+    assert bench.cluster.live == [False, True, True]
+
+
+async def test_the_next_visit_sees_no_older_world_than_what_was_read_live() -> None:
+    cluster = FakeCluster()
+    tracked = TrackedCluster(cluster)
+    cluster.seed(tiny())
+    gone, made = Ref(SERVICE, "ns", "gone"), Ref(MODEL_VERSION, "ns", "made")
+    with visiting(Visit()) as visit:
+        await tracked.list(MODEL_VERSION, "ns")
+        assert visit.read == {}, "read from the store"
+        await tracked.get(gone, live=True)
+        await tracked.get(made, live=True)
+        await tracked.list(MODEL_VERSION, "ns", live=True)
+        await tracked.create(tiny("made"))
+    assert visit.read == {gone: "", made: "", KEY: "1"}
+    assert dict(known(visit)) == {gone: "", KEY: "1", made: "2"}
+
+
+async def test_of_two_live_reads_the_newer_counts_whichever_came_last() -> None:
+    """One came from a server that was behind."""
+    cluster = FakeCluster()
+    tracked = TrackedCluster(cluster)
+    cluster.seed(tiny())
+    old = await cluster.list(MODEL_VERSION, "ns")
+    cluster.edit(KEY, {"spec": {"a": 1}})
+    with visiting(Visit()) as visit:
+        await tracked.get(KEY, live=True)
+        cluster.list = AsyncMock(return_value=old)  # type: ignore[method-assign] # a server that is behind
+        await tracked.list(MODEL_VERSION, "ns", live=True)
+    assert visit.read == {KEY: "2"}
 
 
 async def test_writes_outside_a_visit_and_deletions_are_noted_where_they_belong() -> None:
@@ -182,3 +231,33 @@ def test_backoff_is_bounded() -> None:
     failure = classify(Unavailable(""))
     assert failure.delay(1) == 1.0
     assert failure.delay(10_000) == 60.0
+
+
+def test_a_busy_server_is_left_in_peace_for_as_long_as_it_asks_within_reason() -> None:
+    assert classify(Unavailable("", 20.0)).delay(1, 0.8) == 20.0
+    assert classify(Unavailable("", 20.0)).delay(10, 0.8) == 48.0
+    assert classify(Unavailable("", 1e9)).delay(1) == 300.0
+
+
+async def test_events_are_told_after_the_visit_and_before_the_next(bench: Bench) -> None:
+    bench.room.plan = Plan(notes=(Note("Ready", "it is", "1"),))
+    verdict = await bench.worker.visit(KEY)
+    assert (bench.reports[0].writes, bench.cluster.writes) == ((), [])
+    assert verdict.settle is not None
+    await verdict.settle()
+    assert [(w.verb, w.ref.kind.kind) for w in bench.posted] == [("create", "Event")]
+    assert bench.waited_for == []
+
+
+async def test_a_leader_that_was_deposed_tells_no_more(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.room.plan = Plan(notes=(Note("Ready", "it is", "1"),))
+    bench.cluster.create = _deposed  # type: ignore[method-assign] # the fence in front of the cluster
+    verdict = await bench.worker.visit(KEY)
+    assert verdict.settle is not None
+    await verdict.settle()
+    assert bench.posted == []
+    assert "were not posted" in caplog.text
+
+
+async def _deposed(obj: Obj) -> Obj:
+    raise Fenced(f"another leads: {obj}")

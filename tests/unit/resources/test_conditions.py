@@ -13,6 +13,10 @@ def test_status_is_one_of_three_words(given: bool | None, status: str) -> None:
     assert condition("Ready", given, "Reason").status == status
 
 
+def test_a_message_that_quotes_too_much_is_cut() -> None:
+    assert len(condition("Accepted", False, "InvalidQuery", "x" * 5000).message) == 2048
+
+
 def test_a_new_condition_gets_the_time_of_now() -> None:
     (made,) = merge([], [condition("Ready", True, "Up")], 3, NOW)
     assert (made.last_transition_time, made.observed_generation) == (NOW, 3)

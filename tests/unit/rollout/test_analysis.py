@@ -1,6 +1,7 @@
 """The verdict table of the design, each row a test; and the limits, the counts and the window."""
 
 import math
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -30,30 +31,37 @@ def verdict(told: Answer, made: AnalysisMetric | None = None, stable: Reading = 
     return reading.verdict, reading.reason
 
 
-@pytest.mark.parametrize(
-    ("told", "made", "wanted"),
-    [
-        (answer(0.4), metric(), ("Pass", "")),
-        (answer(0.5), metric(), ("Pass", "")),  # limits are inclusive
-        (answer(0.5), metric(max=None, min="0.5"), ("Pass", "")),
-        (answer(0.500001), metric(), ("Fail", "LimitBroken")),
-        (answer(0.4), metric(max=None, min="0.5"), ("Fail", "LimitBroken")),
-        (answer(math.nan), metric(), ("NoData", "NotANumber")),
-        (answer(math.inf), metric(), ("Fail", "LimitBroken")),
-        (answer(-math.inf), metric(), ("NoData", "Infinite")),
-        (answer(-math.inf), metric(min="0"), ("Fail", "LimitBroken")),
-        (answer(math.inf), metric(max=None, min="0"), ("NoData", "Infinite")),
-        (answer(), metric(), ("NoData", "NoSeries")),
-        (answer(0.1, 0.1, 0.1), metric(), ("Inconclusive", "SeveralSeries")),
-        (Answer(unusable="a string"), metric(), ("Inconclusive", "NotOneNumber")),
-        (Answer(unusable="a range matrix"), metric(), ("Inconclusive", "NotOneNumber")),
-        (Answer(), metric(), ("Inconclusive", "NotOneNumber")),
-        (answer(0.1, age=2 * INTERVAL), metric(), ("Pass", "")),
-        (answer(0.1, age=2 * INTERVAL + 1), metric(), ("NoData", "StaleSample")),
-        (answer(0.1, age=-5), metric(), ("NoData", "FutureSample")),
-        (Answer(failure="connection refused"), metric(), ("NoData", "ProviderError")),
-    ],
-)
+# The design's table, a row a name.
+TABLE = {
+    "inside the limits": (answer(0.4), metric(), ("Pass", "")),
+    "on max": (answer(0.5), metric(), ("Pass", "")),
+    "on min": (answer(0.5), metric(max=None, min="0.5"), ("Pass", "")),
+    "on both": (answer(0.5), metric(min="0.5"), ("Pass", "")),
+    "just above max": (answer(0.500001), metric(), ("Fail", "LimitBroken")),
+    "below min": (answer(0.4), metric(max=None, min="0.5"), ("Fail", "LimitBroken")),
+    "NaN with max": (answer(math.nan), metric(), ("NoData", "NotANumber")),
+    "NaN with min": (answer(math.nan), metric(max=None, min="0"), ("NoData", "NotANumber")),
+    "NaN compared": (answer(math.nan), metric(max=None, max_increase="1"), ("NoData", "NotANumber")),
+    "+Inf above max": (answer(math.inf), metric(), ("Fail", "LimitBroken")),
+    "+Inf without max": (answer(math.inf), metric(max=None, min="0"), ("NoData", "Infinite")),
+    "+Inf compared": (answer(math.inf), metric(max=None, max_increase="1"), ("Fail", "LimitBroken")),
+    "-Inf below min": (answer(-math.inf), metric(min="0"), ("Fail", "LimitBroken")),
+    "-Inf without min": (answer(-math.inf), metric(), ("NoData", "Infinite")),
+    "empty vector": (answer(), metric(), ("NoData", "NoSeries")),
+    "three equal series": (answer(0.1, 0.1, 0.1), metric(), ("Inconclusive", "SeveralSeries")),
+    "two series, the first fails": (answer(0.9, 0.1), metric(), ("Inconclusive", "SeveralSeries")),
+    "two series, one is NaN": (answer(0.1, math.nan), metric(), ("Inconclusive", "SeveralSeries")),
+    "string": (Answer(unusable="a string"), metric(), ("Inconclusive", "NotOneNumber")),
+    "range matrix": (Answer(unusable="a range matrix"), metric(), ("Inconclusive", "NotOneNumber")),
+    "no vector": (Answer(), metric(), ("Inconclusive", "NotOneNumber")),
+    "two intervals old": (answer(0.1, age=2 * INTERVAL), metric(), ("Pass", "")),
+    "older than two intervals": (answer(0.1, age=2 * INTERVAL + 1), metric(), ("NoData", "StaleSample")),
+    "from the future": (answer(0.1, age=-5), metric(), ("NoData", "FutureSample")),
+    "provider fails": (Answer(failure="connection refused"), metric(), ("NoData", "ProviderError")),
+}
+
+
+@pytest.mark.parametrize(("told", "made", "wanted"), TABLE.values(), ids=TABLE)
 def test_verdict_table(told: Answer, made: AnalysisMetric, wanted: tuple[str, str]) -> None:
     assert verdict(told, made) == wanted
 
@@ -84,6 +92,24 @@ def test_a_shared_query_is_read_by_revision() -> None:
 )
 def test_against_stable(limit: dict[str, str], value: float, wanted: str) -> None:
     assert verdict(answer(value), metric(max=None, **limit))[0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("limit", "stable", "on"),
+    [
+        ({"max_increase": "0.1"}, 0.7, 0.8),  # as floats 0.7 + 0.1 is less than 0.8
+        ({"max_increase_percent": "10"}, 0.07, 0.077),
+        ({"max_decrease": "0.1"}, 0.3, 0.2),
+        ({"max_decrease_percent": "10"}, 0.7, 0.63),
+        ({"max_increase_percent": "10"}, -1.0, -0.9),
+        ({"max_increase_percent": "10"}, 0.0, 0.0),
+    ],
+)
+def test_a_limit_against_stable_is_inclusive_to_the_last_digit(limit: dict[str, str], stable: float, on: float) -> None:
+    made, upper = metric(max=None, **limit), "max_increase" in next(iter(limit))
+    assert verdict(answer(on), made, Reading(stable))[0] == "Pass"
+    beyond = math.nextafter(on, math.inf if upper else -math.inf)
+    assert verdict(answer(beyond), made, Reading(stable))[0] == "Fail"
 
 
 @pytest.mark.parametrize("stable", [Reading(None, "NoData", "NotANumber"), Reading(math.inf)])
@@ -122,8 +148,9 @@ def test_an_unknown_count_is_no_data() -> None:
     assert (told.verdict, told.reason) == ("NoData", "ProviderError")
 
 
-def test_a_metric_that_was_not_asked_is_no_data() -> None:
-    assert judged(Measurement(1, NOW, answer(500.0, revision="c"), {})).verdict == "NoData"
+def test_an_interval_that_ended_before_a_sample_is_no_success() -> None:
+    told = judged(Measurement(1, NOW, answer(500.0, revision="c"), {}))
+    assert (told.verdict, told.reason, told.value) == ("Inconclusive", "NotMeasured", "")
 
 
 def test_custom_queries_are_read_whole_and_warnings_kept() -> None:
@@ -146,5 +173,66 @@ def test_window_and_first_interval() -> None:
     assert analysis.window_seconds(Analysis(), 15) == 60
     assert analysis.window_seconds(Analysis(window_seconds=10), 2) == 10
     assert analysis.window_seconds(Analysis(window_seconds=3), 2) == 8
-    assert analysis.first_slot(Analysis(interval_seconds=10, warm_up_seconds=5), 2) == 2
-    assert analysis.first_slot(Analysis(interval_seconds=8), 2) == 1
+    assert analysis.first_slot(Analysis(interval_seconds=10, warm_up_seconds=5), 2, NOW) == 2
+    assert analysis.first_slot(Analysis(interval_seconds=8), 2, NOW) == 1
+
+
+@pytest.mark.parametrize("interval", [1, 7, 30, 3600])
+@pytest.mark.parametrize("late", [0.0, 0.4, 13.0, 29.999])
+def test_instants_lie_on_one_grid_and_windows_after_the_step(interval: int, late: float) -> None:
+    started, spec = NOW + timedelta(seconds=late), Analysis(interval_seconds=interval, warm_up_seconds=3)
+    first = analysis.instant(started, analysis.first_slot(spec, 2, started), interval)
+    assert first.timestamp() % interval == 0
+    begun = first - timedelta(seconds=analysis.window_seconds(spec, 2) + 3)
+    assert started <= begun < started + timedelta(seconds=interval)
+    assert analysis.slot_at(first, started, interval) == analysis.first_slot(spec, 2, started)
+
+
+def labelled(had: float | None, told: Answer | None = None, **fields: Any) -> MetricStatus:
+    made = metric(
+        builtin=None,
+        ratio={"good": "right_total", "total": "labels_total"},
+        min_labels=200,
+        **({"max": "0.5"} | fields),
+    )
+    told = told or answer(0.9)
+    few = answer(3.0, revision="c")  # requests do not matter where labels count
+    measurement = Measurement(1, NOW, few, {"m": (told, told)}, labels={"m": had})
+    return analysis.measured(Analysis(interval_seconds=INTERVAL, metrics=(made,)), measurement, "c", "s", (), NOW)[0]
+
+
+def test_labels_count_instead_of_requests() -> None:
+    few = labelled(199.0)
+    assert (few.verdict, few.reason, few.message) == ("Inconclusive", "TooFewLabels", "fewer than 200 labels")
+    assert labelled(200.0).verdict == "Fail"
+    unknown = labelled(None)
+    assert (unknown.verdict, unknown.reason) == ("NoData", "ProviderError")
+    early = labelled(None, Answer(unusable="labels of this step are whole from 60 s later on"))
+    assert (early.verdict, early.message) == ("Inconclusive", "labels of this step are whole from 60 s later on")
+    assert labelled(None, Answer(failure="away")).message == "Prometheus: away"
+
+
+def test_no_least_number_asks_for_no_count() -> None:
+    spec = Analysis(interval_seconds=INTERVAL, min_requests=0, metrics=(metric(),))
+    told = measurement(answer(0.1, revision="c"), Answer(failure="away"))
+    assert analysis.measured(spec, told, "c", "s", (), NOW)[0].verdict == "Pass"
+
+
+@pytest.mark.parametrize("told", [answer(0.9, revision="c"), answer(math.nan, revision="c"), answer(revision="c")])
+def test_warnings_are_kept_with_every_verdict(told: Answer) -> None:
+    warned = Answer(samples=told.samples, warnings=("a block is missing",))
+    assert judged(measurement(warned)).message.endswith("a block is missing")
+    assert judged(measurement(warned, 3.0)).message == "fewer than 100 requests; a block is missing"
+
+
+def test_good_bad_good_bad_counts_exactly() -> None:
+    """Eight intervals around max 0.5, two of them on it, counted by hand: 0 1 1 2 2 2 3 3."""
+    before: tuple[MetricStatus, ...] = ()
+    counts = []
+    for value in (0.4, 0.6, 0.5, 0.51, 0.1, math.nan, 0.500001, 0.5):
+        before = (judged(measurement(answer(value, revision="c")), before),)
+        counts.append(before[0].failures)
+    assert counts == [0, 1, 1, 2, 2, 2, 3, 3]
+    spec = Analysis(metrics=(metric(failure_limit=2),))
+    assert not analysis.over_limit(spec, before)  # the last one passed
+    assert analysis.over_limit(spec, (judged(measurement(answer(0.6, revision="c")), before),))

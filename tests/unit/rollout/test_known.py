@@ -18,17 +18,19 @@ def test_only_what_changed_is_made_again() -> None:
         return f"{obj['metadata']['uid']}{obj['metadata']['resourceVersion']}"
 
     known = Known(make)
-    assert known.of("a", [obj("x", 1), obj("y", 1)]) == {"x": "x1", "y": "y1"}
-    assert known.of("a", [obj("x", 1), obj("y", 2)]) == {"x": "x1", "y": "y2"}
+    assert known.of([obj("x", 1), obj("y", 1)]) == {"x": "x1", "y": "y1"}
+    assert known.of([obj("x", 1), obj("y", 2)]) == {"x": "x1", "y": "y2"}
+    assert known.of([obj("x", 1)]) == {"x": "x1"}
     assert made == ["x", "y", "y"]
 
 
-def test_other_namespaces_and_the_dead_are_kept_apart() -> None:
+def test_it_does_not_grow_for_ever() -> None:
     made: list[str] = []
-    known = Known(lambda obj: made.append(obj["metadata"]["uid"]))
-    known.of("a", [obj("x", 1)])
-    known.of("b", [obj("z", 1)])
-    known.of("a", [obj("x", 1)])
-    assert known.of("a", []) == {}
-    known.of("a", [obj("x", 1)])
-    assert made == ["x", "z", "x"], "what was gone is made anew"
+    known = Known(lambda obj: made.append(obj["metadata"]["uid"]), limit=2)
+    known.of([obj("x", 1), obj("y", 1)])
+    known.of([obj("x", 2)])
+    known.of([obj("z", 1)])
+    known.of([obj("x", 2)])
+    assert made == ["x", "y", "x", "z"], "what was made longest ago went first"
+    known.of([obj("y", 1)])
+    assert made == ["x", "y", "x", "z", "y"]

@@ -58,6 +58,15 @@ async def test_deleted_without_our_finalizer_or_with_skip_cleanup() -> None:
     assert other.own_writes == 0
 
 
+async def test_skip_cleanup_means_true_and_nothing_else() -> None:
+    w = World()
+    await v1_serves(w)
+    w.cluster.edit(KEY, {"metadata": {"annotations": {naming.ANNOTATION_SKIP_CLEANUP: "false"}}})
+    w.cluster.remove(KEY)
+    await w.settle(60)
+    assert w.cluster.look(w.route_ref) is None, "it was taken down before it went"
+
+
 async def test_orphan_waits_for_a_ready_stable_until_the_deadline() -> None:
     w = World()
     await v2_comes(w, deletionPolicy="Orphan")
@@ -111,3 +120,13 @@ async def test_somebodys_route_of_that_name_outlives_the_rollout() -> None:
     await w.settle()
     assert w.cluster.look(KEY) is None
     assert (w.cluster.look(ROUTE) or {})["spec"] == theirs
+
+
+async def test_deleted_while_nobody_can_read_it() -> None:
+    """Its children have it as their owner, and go with it; held for ever it would keep its namespace."""
+    w = World()
+    await v1_serves(w)
+    w.cluster.edit(KEY, {"spec": {"model": 7}, "status": None})
+    w.cluster.remove(KEY)
+    await w.settle()
+    assert w.cluster.look(KEY) is None

@@ -1,11 +1,12 @@
-"""PromQL: what is asked, what is refused, and that no custom query leaves its namespace."""
+"""Queries of one's own: what is asked, what is refused, and that none leaves its namespace."""
 
 import promql_parser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainyard.rollout import queries
+from trainyard.rollout import queries_custom as queries
+from trainyard.rollout import sources
 
 VALUES = {
     "rollout": "churn",
@@ -15,22 +16,6 @@ VALUES = {
     "stableRevision": "abcdef0123",
     "window": "20s",
 }
-BOTH = ("0123456789", "abcdef0123")
-
-
-@pytest.mark.parametrize("name", ["ErrorRate", "LatencyP50", "LatencyP95", "LatencyP99", "Requests"])
-def test_built_in_queries_are_promql_over_both_revisions(name: str) -> None:
-    text = queries.builtin(name, "team", "churn", BOTH, 20)
-    promql_parser.parse(text)
-    assert 'namespace="team",rollout="churn",revision=~"0123456789|abcdef0123"' in text
-    assert "[20s]" in text
-    assert "by (revision" in text
-
-
-def test_requests_since_the_step_began() -> None:
-    text = queries.requests_since("team", "churn", BOTH, 0)
-    assert text.endswith("[1s]))")
-    assert "increase(" in text
 
 
 def test_placeholders_become_quoted_strings() -> None:
@@ -68,6 +53,31 @@ def test_a_foreign_namespace_finds_nothing() -> None:
     assert 'namespace="kube-system",namespace="team"' in text
 
 
+@pytest.mark.parametrize(
+    "query",
+    [
+        '{__name__=~".+",namespace=~".*"}',
+        '{"x",a="b"} @ 5',
+        'x{"namespace"="o"} offset -1h',
+        "max_over_time((x @ 5)[10m:30s] @ start() offset 1m)",
+        'a{} * on (pod) group_left (owner) label_replace(b{}, "namespace", "other", "pod", "(.*)")',
+        'a unless on () b{c=~"d.+"} or ignoring (e) f',
+        "sum by (namespace) (rate(x[$(window)] @ end())) > bool absent(y{r=$(revision)})",
+        "x # $(rollout)\n + y",
+        "count_values('v', -x) ^ 2 atan2 topk(1, y{a=`b`})",
+    ],
+)
+def test_no_form_of_a_selector_leaves_the_namespace(query: str) -> None:
+    seen: list[str] = []
+
+    def visit(node: promql_parser.Expr) -> None:
+        if isinstance(node, promql_parser.VectorSelector):
+            seen.append([m.value for m in node.matchers.matchers if m.name == "namespace"][-1])
+
+    promql_parser.walk(promql_parser.parse(queries.custom(query, VALUES, "team")), visit)
+    assert set(seen) == {"team"}
+
+
 def test_the_finished_text_is_checked_itself() -> None:
     with pytest.raises(queries.QueryRefused, match="held inside"):
         queries._verify(promql_parser.parse("x + y"), "team")
@@ -75,7 +85,7 @@ def test_the_finished_text_is_checked_itself() -> None:
 
 @given(st.text(min_size=0, max_size=30))
 def test_any_text_as_a_label_value_stays_inside(text: str) -> None:
-    query = f"x{{a={queries.quoted(text)}}}"
+    query = f"x{{a={sources.quoted(text)}}}"
     try:
         made = queries.custom(query, VALUES, "team")
     except queries.QueryRefused:
@@ -85,5 +95,32 @@ def test_any_text_as_a_label_value_stays_inside(text: str) -> None:
     assert [m.value for m in tree.matchers.matchers if m.name == "namespace"] == ["team"]
 
 
+def test_without_enforcement_a_query_is_asked_as_it_stands() -> None:
+    assert queries.custom("x{a=$(rollout)}", VALUES, None) == 'x{a="churn"}'
+
+
+def test_a_side_of_a_ratio_grows_series_by_series() -> None:
+    text = queries.counter("sum(good_total{revision=$(revision)}) + (other_total)", VALUES, "team")
+    assert queries.grown(text, 30) == (
+        'sum(sum(increase(good_total{revision="0123456789",namespace="team"}[30s]))'
+        ' + (increase(other_total{namespace="team"}[30s])))'
+    )
+
+
+@pytest.mark.parametrize("query", ["rate(x[5m])", "x[5m]", "x * 2", "x - y", "1", "-x", "max(x)", "x > 1", "vector(1)"])
+def test_a_side_of_a_ratio_is_a_sum_of_counters(query: str) -> None:
+    assert "a counter or a sum of counters" in queries.check_counter(query)
+
+
+@pytest.mark.parametrize("query", ["x offset 5m", "x @ 5"])
+def test_a_side_of_a_ratio_has_no_time_of_its_own(query: str) -> None:
+    assert "no offset and no @" in queries.check_counter(query)
+
+
+@pytest.mark.parametrize("query", ["x", "sum(x)", "sum by (a) (x{b='c'})", "(x + y)"])
+def test_sums_of_counters_are_fine(query: str) -> None:
+    assert queries.check_counter(query) == ""
+
+
 def test_braces_in_a_name_are_literal_text() -> None:
-    assert queries.quoted('"} or vector(1) #') == '"\\"} or vector(1) #"'
+    assert sources.quoted('"} or vector(1) #') == '"\\"} or vector(1) #"'

@@ -5,11 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.unit.rollout.making import NOW, candidate, pod_template, revision, rollout, serving
-from trainyard.resources.rollout import ParentRef, Pause, Serving, Step
-from trainyard.rollout import pods, revisions, steps, times, weights
+from tests.unit.rollout.making import NOW, candidate, pod_template, revision, rollout, serving, situation
+from trainyard.resources.base import MOST_ROWS
+from trainyard.resources.rollout import Canary, ParentRef, Pause, Serving, Step, Strategy
+from trainyard.rollout import pods, revisions, steps, strategies, times, weights
+from trainyard.rollout.moves import Move, plan
 
-LADDER = (Step(set_weight=20), Step(pause=Pause()), Step(set_weight=50), Step(pause=Pause(duration_seconds=60)))
+STEPS = (Step(set_weight=20), Step(pause=Pause()), Step(set_weight=50), Step(pause=Pause(duration_seconds=60)))
+LADDER = strategies.ladder(Strategy(canary=Canary(steps=STEPS)))
 
 
 def test_ladder_as_text() -> None:
@@ -57,7 +60,15 @@ def test_canary_size(replicas: dict[str, int] | None, weight: int, size: int) ->
 
 @pytest.mark.parametrize(
     ("weight", "seen", "far"),
-    [(20, 0.20, False), (20, 0.12, False), (20, 0.003, True), (20, 0.5, True), (1, 0.0, False)],
+    [
+        (20, 0.20, False),
+        (20, 0.12, False),
+        (20, 0.003, True),
+        (20, 0.5, True),
+        (1, 0.0, False),
+        (100, 0.92, False),
+        (100, 0.5, True),
+    ],
 )
 def test_a_share_far_from_the_weight(weight: int, seen: float, far: bool) -> None:
     assert weights.is_far(weight, seen * 1000, 1000) is far
@@ -168,3 +179,9 @@ def test_home_of_ones_own() -> None:
     env = pod_template(env=[{"name": "HOME", "value": "/home/me"}])["spec"]["containers"][0]["env"]
     assert [e["value"] for e in env if e["name"] == "HOME"] == ["/home/me"]
     assert serving()["kubernetes"]["serving"] == {"replicas": 2}
+
+
+def test_numbers_of_rows_end_where_json_ends() -> None:
+    """One more, and the API server would refuse each status from then on."""
+    s = situation({"sequence": MOST_ROWS})
+    assert (plan(s, Move(s.status, rows=({"event": "Started"},))).status or {})["sequence"] == MOST_ROWS

@@ -16,7 +16,7 @@ from tests.scenarios.fault_proxy import Fault, FaultProxy, Seen
 class Works(BaseHTTPRequestHandler):
     done: list[str]
 
-    def do_POST(self):
+    def do_POST(self) -> None:
         self.done.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
         self.send_response(409 if self.path == "/conflict" else 200)
         self.send_header("X-Mark", self.headers.get("X-Mark", ""))
@@ -55,7 +55,7 @@ def post(proxy: FaultProxy, path: str = "/runs", body: str = "work") -> tuple[in
         return error.code, error.read()
 
 
-def test_without_a_rule_everything_passes(proxy: FaultProxy, server: tuple[str, list[str]]):
+def test_without_a_rule_everything_passes(proxy: FaultProxy, server: tuple[str, list[str]]) -> None:
     assert post(proxy) == (200, b"answer")
     assert post(proxy, "/conflict") == (409, b"answer")
     assert server[1] == ["work", "work"]
@@ -63,7 +63,7 @@ def test_without_a_rule_everything_passes(proxy: FaultProxy, server: tuple[str, 
 
 
 @pytest.mark.parametrize(("fault", "worked"), [(Fault.CUT_BEFORE, False), (Fault.CUT_AFTER, True)])
-def test_a_connection_is_cut(proxy: FaultProxy, server: tuple[str, list[str]], fault: Fault, worked: bool):
+def test_a_connection_is_cut(proxy: FaultProxy, server: tuple[str, list[str]], fault: Fault, worked: bool) -> None:
     proxy.fail(fault, "POST", "/runs$")
     with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
         post(proxy)
@@ -73,13 +73,13 @@ def test_a_connection_is_cut(proxy: FaultProxy, server: tuple[str, list[str]], f
 
 
 @pytest.mark.parametrize(("fault", "worked"), [(Fault.ERROR_BEFORE, False), (Fault.ERROR_AFTER, True)])
-def test_a_500_is_answered(proxy: FaultProxy, server: tuple[str, list[str]], fault: Fault, worked: bool):
+def test_a_500_is_answered(proxy: FaultProxy, server: tuple[str, list[str]], fault: Fault, worked: bool) -> None:
     proxy.fail(fault, "POST", "/runs", times=2)
     assert [post(proxy)[0] for _ in range(3)] == [500, 500, 200]
     assert len(server[1]) == (3 if worked else 1)
 
 
-def test_an_answer_is_delayed(proxy: FaultProxy, server: tuple[str, list[str]]):
+def test_an_answer_is_delayed(proxy: FaultProxy, server: tuple[str, list[str]]) -> None:
     proxy.fail(Fault.DELAY, "POST", "", seconds=0.3)
     request = urllib.request.Request(f"{proxy.url}/runs", b"work")  # noqa: S310 - http
     with pytest.raises(TimeoutError):
@@ -89,7 +89,7 @@ def test_an_answer_is_delayed(proxy: FaultProxy, server: tuple[str, list[str]]):
     assert server[1] == ["work"]
 
 
-def test_healed_it_breaks_nothing_and_other_requests_were_never_broken(proxy: FaultProxy):
+def test_healed_it_breaks_nothing_and_other_requests_were_never_broken(proxy: FaultProxy) -> None:
     proxy.fail(Fault.ERROR_BEFORE, "POST", "/runs")
     assert post(proxy, "/experiments")[0] == 200
     proxy.heal()

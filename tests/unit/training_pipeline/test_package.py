@@ -114,7 +114,9 @@ async def test_a_package_that_cannot_be_run(more: dict[str, Any], reason: str, s
 
 
 async def test_a_platforms_section_that_goes_too_far() -> None:
-    platforms = {"platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-make": {"hostPath": {}}}}}}}
+    platforms: dict[str, Any] = {
+        "platforms": {"kubernetes": {"deploymentSpec": {"executors": {"exec-make": {"hostPath": {}}}}}}
+    }
     found = await package.resolve(pipeline({"inline": yaml.safe_dump_all([two_steps(), platforms])}), systems())
     assert (found.reason, found.problem) == (
         reasons.PACKAGE_REFUSED,

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.golden.training.world import NAMESPACE, NOW, SPEC, World
+from trainyard import naming
 from trainyard.reconciling.plan import Action, Plan
 from trainyard.resources.pipeline_revision import PipelineState, state_of
 from trainyard.resources.training_pipeline import History, TrainingPipelineSpec, TrainingPipelineStatus
@@ -16,6 +17,7 @@ from trainyard.systems.cluster.port import (
     TRAINING_PIPELINE,
     TRAINING_RUN,
     AlreadyExists,
+    Invalid,
     Ref,
 )
 from trainyard.training_pipeline import children, inputs, pruning, reasons
@@ -94,7 +96,7 @@ def test_the_newest_stay_by_kind_of_end() -> None:
 
 
 def test_rows_that_wait_keep_a_run_for_a_day() -> None:
-    rows = {"unrecorded": [{"uid": "x"}]}
+    rows: dict[str, Any] = {"unrecorded": [{"uid": "x"}]}
     yesterday = (NOW - timedelta(days=1)).isoformat()
     young = run("a", 1, completionTime=NOW.isoformat(), **rows)
     old = run("b", 2, completionTime=yesterday, **rows)
@@ -153,11 +155,13 @@ async def test_a_status_that_cannot_be_read_counts_as_lost() -> None:
     assert read(body).before == TrainingPipelineStatus()
 
 
-async def test_a_run_that_cannot_be_read_counts_as_active() -> None:
+async def test_a_run_that_cannot_be_read_counts_as_active_once_it_was_started() -> None:
     world = World()
     world.pipeline(triggers={})
-    world.run("odd", parameters=["no", "map"])
+    odd = world.run("odd", parameters=["no", "map"])
     world.run("elsewhere", pipeline="other")
+    assert (await observe(world.look(KEY), world.systems)).runs == (), "it will never start, and holds nobody up"
+    world.cluster.edit(odd, {"metadata": {"annotations": {naming.ANNOTATION_ENGINE_ID: "id"}}})
     seen = await observe(world.look(KEY), world.systems)
     assert [(r.metadata.name, pruning.has_ended(r)) for r in seen.runs] == [("odd", False)]
 
@@ -204,6 +208,14 @@ async def test_a_run_that_went_needs_no_cancelling() -> None:
     world.pipeline()
     body = world.look(KEY)
     assert await act(CancelRun("gone"), body, world.systems) == body
+
+
+async def test_what_a_person_cancelled_meanwhile_stays_theirs() -> None:
+    world = World()
+    world.pipeline()
+    world.cluster.fail("patch", TRAINING_RUN, Invalid("cancelledBy is set together with cancel, and stays"))
+    body = world.look(KEY)
+    assert await act(CancelRun("theirs"), body, world.systems) == body
 
 
 async def test_an_action_of_another_kind_is_a_bug() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.golden.training.world import NAMESPACE, NOW, SPEC, World
-from tests.unit.training_run.test_rules import obj, started
+from tests.unit.training_run.making import obj, started
 from trainyard import naming
 from trainyard.reconciling.plan import PatchMetadata, WriteStatus
 from trainyard.resources.base import ObjectMeta
@@ -16,7 +16,7 @@ from trainyard.resources.training_pipeline import Retry, TrainingPipelineSpec
 from trainyard.resources.training_run import TrainingRun, TrainingRunStatus
 from trainyard.systems.cluster.port import SECRET, Ref
 from trainyard.systems.engine.port import EngineState, Phase, Step
-from trainyard.training_run import concurrency, deadlines, reasons, request, retrying, sources
+from trainyard.training_run import concurrency, deadlines, reasons, request, retrying, sources, status
 from trainyard.training_run.decide import decide
 from trainyard.training_run.state import Observed, StartEngine, StopEngine
 
@@ -197,6 +197,17 @@ async def test_with_allow_nobody_waits() -> None:
         world.run(name, trigger=event_run(name, AT)["spec"]["trigger"])
     await world.settle_until_waiting(2)
     assert len([w for w in world.cluster.writes if w.ref.kind.kind == "Job"]) == 2
+
+
+def test_a_long_message_keeps_its_end() -> None:
+    lines = "\n".join(f"line {number}" for number in range(200))
+    told = status.shortened(f"Step train failed with exit code 3: {lines}")
+    assert (len(told), told.startswith("Step train failed with exit code 3: "), told.endswith("line 199")) == (
+        1024,
+        True,
+        True,
+    )
+    assert status.shortened("short") == "short"
 
 
 # ---- Secrets ----

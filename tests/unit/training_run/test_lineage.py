@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from trainyard import naming
 from trainyard.resources import kfp_package
 from trainyard.resources.pipeline_revision import PipelineState
 from trainyard.resources.training_run import AttemptStatus, DatasetStatus
@@ -91,7 +92,7 @@ def test_an_attempt_that_failed_has_a_row_of_its_own() -> None:
 def test_kubeflow_runs_tell_the_package_and_its_experiment() -> None:
     task = {"cachingOptions": {}, "componentRef": {"name": "comp-train"}, "taskInfo": {"name": "train"}}
     package = kfp_package.parse(
-        kfp_package.naming.canonical(
+        naming.canonical(
             {
                 "pipelineInfo": {"name": "churn"}, "schemaVersion": "2.1.0", "sdkVersion": "kfp-2.17.0",
                 "components": {"comp-train": {"executorLabel": "exec-train"}},
@@ -107,3 +108,15 @@ def test_kubeflow_runs_tell_the_package_and_its_experiment() -> None:
     told = lineage.provenance(replace(seen(), source=Source("churn-1", state)))
     assert told["package_digest"] == package.digest
     assert told["experiment"] == "nights"
+
+
+def test_who_cancelled_stands_in_status_and_row_of_a_cancelled_run_only() -> None:
+    body = {"pipeline": "churn", "cancel": True, "cancelledBy": "joe"}
+    run = read({"metadata": {"name": "x", "namespace": "ns", "uid": "uid"}, "spec": body, "status": {}})
+    cancelled = Outcome(reason="Cancelled", at="2026-03-01T03:00:00Z")
+    assert lineage.provenance(run, cancelled)["cancelled_by"] == "joe"
+    (row,) = lineage.finished(run, cancelled)
+    assert row.data["cancelledBy"] == "joe"
+    failed = Outcome(reason="StepFailed", at="2026-03-01T03:00:00Z")
+    assert "cancelled_by" not in lineage.provenance(run, failed)
+    assert "cancelledBy" not in lineage.finished(run, failed)[0].data

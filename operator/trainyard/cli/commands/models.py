@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from trainyard.cli.options import Command, Format, Output, Where, ask, examples, located
+from trainyard.cli.options import Command, Format, Output, ask, examples, located
+from trainyard.cli.where import Where
 
 if TYPE_CHECKING:
     from trainyard.cli.connection import Connection

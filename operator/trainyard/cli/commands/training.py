@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trainyard.cli.options import Format, Limit, Output, RunName, Timeout, Where, ask, examples, located
+from trainyard.cli.options import Format, Limit, Output, RunName, Timeout, ask, examples, located
 from trainyard.cli.problem import INTERRUPTED, USAGE, Problem
+from trainyard.cli.where import Where
 
 if TYPE_CHECKING:
     from trainyard.cli.connection import Connection

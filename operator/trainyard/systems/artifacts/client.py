@@ -9,21 +9,27 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import obstore
 from obstore.exceptions import (
     AlreadyExistsError,
     BaseError,
     PermissionDeniedError,
+    PreconditionError,
     UnauthenticatedError,
 )
 from obstore.store import S3Store
 
 from trainyard.systems.artifacts.addresses import Address, address
-from trainyard.systems.artifacts.port import ArtifactError, ObjectInfo, ObjectMissing
+from trainyard.systems.artifacts.port import ArtifactError, ObjectChanged, ObjectInfo, ObjectMissing
 
-CALL_SECONDS = 20.0  # a whole read, put or list; streams and uploads are bounded by STALLED only
+if TYPE_CHECKING:  # types only: obstore has no such names at run time
+    from obstore import GetOptions, ObjectMeta
+
+CALL_SECONDS = 20.0  # a whole read or put; streams and uploads are bounded by STALLED only
+LIST_SECONDS = 60.0  # a whole listing: a hundred requests for 100,000 objects
+PAGE = 1000  # objects; what S3 tells in one answer
 STALLED = timedelta(seconds=60)  # no byte for so long
 PART = 8 << 20
 MOST_PARTS = 9_000  # S3 takes 10,000
@@ -33,7 +39,7 @@ _STATUS = re.compile(r"status code: (\d{3})")
 
 
 class ObstoreArtifacts:
-    """The five verbs of `Artifacts` on S3. Credentials stay inside; nothing of them is ever in an error."""
+    """The six verbs of `Artifacts` on S3. Credentials stay inside; nothing of them is ever in an error."""
 
     def __init__(self, endpoint: str, region: str, access_key: str, secret_key: str) -> None:
         """Keep what it takes; connects on first use. endpoint: URL, "" for AWS' own."""
@@ -55,27 +61,44 @@ class ObstoreArtifacts:
                 raise ArtifactError(f"{uri} has {found.meta['size']} bytes, more than {limit}")
             return bytes(await found.bytes_async())
 
-    async def stream(self, uri: str) -> AsyncIterator[bytes]:
+    async def find(self, uri: str) -> ObjectInfo | None:
+        """Ask for an object's head, None where it is absent."""
+        place = address(uri)
+        async with _bounded(uri):
+            try:
+                found = await obstore.head_async(self._store(place), place.key)
+            except FileNotFoundError:
+                return None
+        return _info(place.key.rpartition("/")[2], found)
+
+    async def stream(self, uri: str, etag: str = "") -> AsyncIterator[bytes]:
         """Yield an object in chunks of about 4 MiB."""
         place = address(uri)
         with _translated(uri):
             try:
-                found = await obstore.get_async(self._store(place), place.key)
+                options: GetOptions = {"if_match": f'"{etag}"'} if etag else {}
+                found = await obstore.get_async(self._store(place), place.key, options=options)
             except FileNotFoundError as error:
                 raise ObjectMissing(f"{uri} does not exist") from error
+            except PreconditionError as error:
+                raise ObjectChanged(f"{uri} is not the object that was listed") from error
             async for chunk in found.stream(min_chunk_size=CHUNK):
                 yield bytes(chunk)
 
-    async def list(self, prefix: str) -> tuple[ObjectInfo, ...]:
-        """Return the objects below a prefix, sorted by path."""
+    async def list(self, prefix: str, limit: int | None = None) -> tuple[ObjectInfo, ...]:
+        """Return the objects below a prefix, sorted by path; S3 lists in this order."""
         place = address(prefix)
         if not prefix.endswith("/"):
             raise ValueError(f"prefix {prefix!r} does not end with a slash")
-        async with _bounded(prefix):
-            rows = await obstore.list(self._store(place), place.key or None).collect_async()
-        # A folder's own empty mark comes back without its slash, so above the prefix.
-        below = (row for row in rows if row["path"].startswith(place.key))
-        return tuple(sorted(ObjectInfo(row["path"].removeprefix(place.key), row["size"]) for row in below))
+        below: list[ObjectInfo] = []
+        async with _bounded(prefix, LIST_SECONDS):
+            async for rows in obstore.list(self._store(place), place.key or None, chunk_size=PAGE):
+                # A folder's own empty mark comes back without its slash, so above the prefix.
+                mine = (row for row in rows if row["path"].startswith(place.key))
+                below += [_info(row["path"].removeprefix(place.key), row) for row in mine]
+                if limit is not None and len(below) >= limit:
+                    break
+        return tuple(sorted(below)[:limit])
 
     async def put(self, uri: str, data: bytes, *, if_absent: bool = False) -> bool:
         """Write an object in one request; False where if_absent met one."""
@@ -122,15 +145,20 @@ class ObstoreArtifacts:
         return self._stores[place.bucket]
 
 
+def _info(path: str, found: "ObjectMeta") -> ObjectInfo:
+    return ObjectInfo(path, found["size"], (found["e_tag"] or "").strip('"'))
+
+
 @asynccontextmanager
-async def _bounded(uri: str) -> AsyncIterator[None]:
-    """Bound a call by CALL_SECONDS and turn every failure into an ArtifactError."""
+async def _bounded(uri: str, seconds: float | None = None) -> AsyncIterator[None]:
+    """Bound a call, by CALL_SECONDS where nothing else is said, and turn every failure into an ArtifactError."""
+    seconds = CALL_SECONDS if seconds is None else seconds
     try:
-        async with asyncio.timeout(CALL_SECONDS):
+        async with asyncio.timeout(seconds):
             with _translated(uri):
                 yield
     except TimeoutError as error:
-        raise ArtifactError(f"the store took more than {CALL_SECONDS:.0f} s over {uri}") from error
+        raise ArtifactError(f"the store took more than {seconds:.0f} s over {uri}") from error
 
 
 @contextmanager

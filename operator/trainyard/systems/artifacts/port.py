@@ -20,11 +20,16 @@ class ObjectMissing(ArtifactError):
     """The store answered: there is no such object. Raised by `stream` only; `read` returns None."""
 
 
+class ObjectChanged(ArtifactError):
+    """The object is not the one any more that was listed. Raised by `stream` only."""
+
+
 class ObjectInfo(NamedTuple):
-    """One stored object: its key relative to the listed prefix, and its size in bytes."""
+    """One stored object: its key relative to the listed prefix, its size in bytes, its ETag without quotes."""
 
     path: str
     size: int
+    etag: str = ""
 
 
 class ManifestFile(NamedTuple):
@@ -84,18 +89,22 @@ def parse_manifest(text: bytes) -> Manifest:
 
 
 class Artifacts(Protocol):
-    """Five verbs. Reads return None where the object does not exist and raise ArtifactError where unknown."""
+    """Six verbs. Reads return None where the object does not exist and raise ArtifactError where unknown."""
 
     async def read(self, uri: str, limit: int) -> bytes | None:
         """Return an object of at most `limit` bytes whole; ArtifactError where it is larger."""
         ...
 
-    def stream(self, uri: str) -> AsyncIterator[bytes]:
-        """Yield an object's bytes in chunks. Raises ObjectMissing where there is none."""
+    async def find(self, uri: str) -> ObjectInfo | None:
+        """Return one object's last part, size and ETag, without its bytes."""
         ...
 
-    async def list(self, prefix: str) -> tuple[ObjectInfo, ...]:
-        """Return every object below a prefix URI (ends with a slash), sorted by path."""
+    def stream(self, uri: str, etag: str = "") -> AsyncIterator[bytes]:
+        """Yield an object's bytes in chunks. Raises ObjectMissing, and ObjectChanged where the ETag is another."""
+        ...
+
+    async def list(self, prefix: str, limit: int | None = None) -> tuple[ObjectInfo, ...]:
+        """Return the objects below a prefix URI (ends with a slash), sorted by path; at most `limit`."""
         ...
 
     async def put(self, uri: str, data: bytes, *, if_absent: bool = False) -> bool:

@@ -6,9 +6,10 @@ Retries nothing: a cycle that failed is run again by the queue.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from trainyard.systems.cluster.port import KINDS, Conflict, Kind, NotFound, Obj, Ref
+from trainyard.systems.cluster.port import KINDS, SECRET_METADATA, Conflict, Kind, NotFound, Obj, Ref
 from trainyard.systems.cluster.reflector import Mirror
-from trainyard.systems.cluster.transport import APPLY, MERGE, Transport, path, trimmed
+from trainyard.systems.cluster.store import says
+from trainyard.systems.cluster.transport import APPLY, JSON, MERGE, METADATA, Transport, path, trimmed
 
 MANAGER = ("fieldManager", "trainyard")  # of creates and patches; applies name their own
 
@@ -26,17 +27,24 @@ class KubernetesCluster:
         if store is not None:
             return store.get(ref.namespace, ref.name)
         try:
-            return trimmed(ref.kind, await self._transport.request("GET", path(*ref)))
+            accept = METADATA if ref.kind == SECRET_METADATA else JSON
+            return trimmed(ref.kind, await self._transport.request("GET", path(*ref), accept=accept))
         except NotFound:
             return None
 
     async def list(
-        self, kind: Kind, namespace: str, labels: Mapping[str, str] | None = None, *, live: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+        *,
+        live: bool = False,
     ) -> tuple[Obj, ...]:
         """See the port; a kind that the API server does not know has no objects."""
         store = None if live or not self._mirror else self._mirror.store(kind, namespace)
         if store is not None:
-            return tuple(store.list(namespace, labels or {}))
+            return tuple(store.list(namespace, labels or {}, fields))
         selector = ",".join(f"{key}={value}" for key, value in (labels or {}).items())
         found: list[Obj] = []
         try:
@@ -44,7 +52,8 @@ class KubernetesCluster:
                 found += [trimmed(kind, item) for item in page.get("items") or ()]
         except NotFound:
             return ()
-        return tuple(sorted(found, key=lambda o: (o["metadata"]["namespace"], o["metadata"]["name"])))
+        meant = (obj for obj in found if says(obj, {}, fields or {}))
+        return tuple(sorted(meant, key=lambda o: (o["metadata"]["namespace"], o["metadata"]["name"])))
 
     async def create(self, obj: Obj) -> Obj:
         """See the port."""
@@ -58,12 +67,16 @@ class KubernetesCluster:
         query = [("fieldManager", manager), ("force", "true")]
         body = _at_version(plain(obj), resource_version)
         if resource_version is not None:
-            body["metadata"]["uid"] = await self._uid(ref)
+            body["metadata"]["uid"] = await self._uid(ref, resource_version)
         answer = await self._transport.request("PATCH", path(*ref), query=query, body=body, content_type=APPLY)
         return trimmed(ref.kind, answer)
 
-    async def _uid(self, ref: Ref) -> str:
-        """Return the live object's uid: an apply at a version would create anew what is gone, one at a uid not."""
+    async def _uid(self, ref: Ref, version: str) -> str:
+        """Return an object's uid: an apply at a version would create anew what is gone, one at a uid not."""
+        store = self._mirror.store(ref.kind, ref.namespace) if self._mirror else None
+        kept = store.get(ref.namespace, ref.name) if store else None
+        if kept is not None and kept["metadata"]["resourceVersion"] == version:
+            return str(kept["metadata"]["uid"])
         live = await self.get(ref, live=True)
         if live is None:
             raise Conflict(f"{ref.kind.plural} {ref.name!r} is gone")

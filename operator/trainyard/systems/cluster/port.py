@@ -41,6 +41,8 @@ DEPLOYMENT = Kind("apps", "v1", "Deployment", "deployments")
 SERVICE = Kind("", "v1", "Service", "services")
 POD = Kind("", "v1", "Pod", "pods")
 SECRET = Kind("", "v1", "Secret", "secrets")
+# A Secret without its content: for those who only look at its labels.
+SECRET_METADATA = Kind("", "v1", "PartialObjectMetadata", "secrets")
 CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps")
 EVENT = Kind("", "v1", "Event", "events")
 VOLUME_CLAIM = Kind("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims")
@@ -48,14 +50,30 @@ JOB = Kind("batch", "v1", "Job", "jobs")
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases")
 WORKFLOW = Kind("argoproj.io", "v1alpha1", "Workflow", "workflows")
 HTTP_ROUTE = Kind("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")
+GATEWAY = Kind("gateway.networking.k8s.io", "v1", "Gateway", "gateways")
+GATEWAY_CLASS = Kind("gateway.networking.k8s.io", "v1", "GatewayClass", "gatewayclasses")  # of no namespace: ""
 
 KINDS: Mapping[tuple[str, str], Kind] = {
     (k.api_version, k.kind): k
     for k in (
         TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT, CONTROLLER_REVISION, DEPLOYMENT, SERVICE, POD, SECRET,
-        EVENT, VOLUME_CLAIM, JOB, HTTP_ROUTE, LEASE, CONFIG_MAP, WORKFLOW,
+        EVENT, VOLUME_CLAIM, JOB, HTTP_ROUTE, GATEWAY, GATEWAY_CLASS, LEASE, CONFIG_MAP, WORKFLOW,
     )
 }  # fmt: skip
+
+# Fields that objects are looked for by: how Rollouts, versions and runs find each other among thousands.
+FIELDS: Mapping[Kind, tuple[str, ...]] = {
+    TRAINING_PIPELINE: ("spec.model",),
+    TRAINING_RUN: ("spec.pipeline",),
+    MODEL_VERSION: ("spec.model",),
+    ROLLOUT: (
+        "spec.model",
+        "spec.target.kubernetes.traffic.hostnames",
+        "status.stable.version",
+        "status.canary.version",
+        "status.history.version",
+    ),
+}
 
 
 class ClusterError(Exception):
@@ -83,11 +101,23 @@ class Forbidden(ClusterError):
 
 
 class Unavailable(ClusterError):
-    """No answer, 429 or 5xx: the write may or may not have happened."""
+    """No answer, 429 or 5xx: the write may or may not have happened.
+
+    retry_after: the seconds that the API server asks to be left in peace, 0 where it asks for none.
+    """
+
+    def __init__(self, message: str = "", retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Fenced(ClusterError):
     """Refused on our side: this process does not hold the Lease (any more)."""
+
+
+def number(version: str) -> int:
+    """Return a resourceVersion as the number it is on every real API server, 0 where it is none."""
+    return int(version) if version.isdigit() else 0
 
 
 class Cluster(Protocol):
@@ -98,9 +128,19 @@ class Cluster(Protocol):
         ...
 
     async def list(
-        self, kind: Kind, namespace: str, labels: Mapping[str, str] | None = None, *, live: bool = False
+        self,
+        kind: Kind,
+        namespace: str,
+        labels: Mapping[str, str] | None = None,
+        fields: Mapping[str, str] | None = None,
+        *,
+        live: bool = False,
     ) -> tuple[Obj, ...]:
-        """Return the objects of a namespace that carry all these labels, sorted by name."""
+        """Return the objects of a namespace that carry all these labels, sorted by name.
+
+        fields: dotted path -> a text that must stand there, in one item where a list is on the way; "" for none at
+        all. Quick for `FIELDS`.
+        """
         ...
 
     async def create(self, obj: Obj) -> Obj:

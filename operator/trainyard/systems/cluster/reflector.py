@@ -6,92 +6,28 @@ changes that `running` turns into wake-ups, and the age of each watch's last sig
 """
 
 import asyncio
-import json
 import logging
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+import orjson
+
 from trainyard.systems.cluster.port import ClusterError, Kind, NotFound, Obj, Ref, Unavailable
-from trainyard.systems.cluster.transport import Expired, Transport, path, trimmed
+from trainyard.systems.cluster.store import Store
+from trainyard.systems.cluster.transport import Expired, Silent, Transport, path, trimmed
 
 log = logging.getLogger(__name__)
 
 LONGEST_BACKOFF_SECONDS = 30.0
 RESUMES = 2  # times that a dropped watch is taken up again before a list
+LIVED_SECONDS = 2.0  # a watch that stood for so long was no failure
+STALE_SECONDS = 120.0  # a store that heard nothing for so long is not read from; bookmarks come every minute
 WATCH_SECONDS = (240, 300)  # the server ends a watch after this; spread, so that they do not all end together
 
 # Told of each change: what was there before, and what is there now (None: it is gone).
 OnChange = Callable[[Kind, Obj | None, Obj | None], None]
-
-
-class Store:
-    """The objects of one kind by namespace and name, and the newest resourceVersion known."""
-
-    def __init__(self) -> None:
-        self._objects: dict[str, dict[str, Obj]] = {}
-        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
-        self.version = 0
-
-    def get(self, namespace: str, name: str) -> Obj | None:
-        """Return an object."""
-        return self._objects.get(namespace, {}).get(name)
-
-    def list(self, namespace: str, labels: Mapping[str, str]) -> Iterable[Obj]:
-        """Return the objects with all these labels, sorted by name; namespace "" means all."""
-        spaces = [namespace] if namespace else sorted(self._objects)
-        for space in spaces:
-            for _, obj in sorted(self._objects.get(space, {}).items()):
-                if labels.items() <= (obj["metadata"].get("labels") or {}).items():
-                    yield obj
-
-    def names(self) -> set[tuple[str, str]]:
-        """Return the namespace and name of every object."""
-        return {(space, name) for space, objects in self._objects.items() for name in objects}
-
-    def put(self, obj: Obj) -> Obj | None:
-        """Keep an object; return what it replaced."""
-        meta = obj["metadata"]
-        space = self._objects.setdefault(meta["namespace"], {})
-        before = space.get(meta["name"])
-        space[meta["name"]] = obj
-        return before
-
-    def remove(self, namespace: str, name: str) -> Obj | None:
-        """Forget an object; return it."""
-        space = self._objects.get(namespace, {})
-        before = space.pop(name, None)
-        if not space:
-            self._objects.pop(namespace, None)
-        return before
-
-    def reached(self, version: str) -> None:
-        """Note the newest resourceVersion, and let go who waited for what is there now."""
-        self.version = max(self.version, _number(version))
-        for wanted, future in list(self._waiting):
-            if wanted() and not future.done():
-                future.set_result(None)
-
-    def has_seen(self, ref: Ref, version: str) -> bool:
-        """Whether a write is in the store: this resourceVersion, or the deletion where it is ""."""
-        obj = self.get(ref.namespace, ref.name)
-        if not version:
-            return obj is None or "deletionTimestamp" in obj["metadata"]
-        mine = obj["metadata"].get("resourceVersion", "") if obj else ""
-        return mine == version or max(self.version, _number(mine)) >= _number(version) > 0
-
-    async def until(self, wanted: Callable[[], bool]) -> None:
-        """Return once something holds of the store."""
-        if wanted():
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry = (wanted, future)
-        self._waiting.append(entry)
-        try:
-            await future
-        finally:
-            self._waiting.remove(entry)
 
 
 class Reflector:
@@ -108,16 +44,27 @@ class Reflector:
     ) -> None:
         self.kind = kind
         self.namespace = namespace
-        self.store = Store()
-        self.synced = False
+        self.store = Store(kind)
+        self.listed = asyncio.Event()
         self.failure = ""
         self._transport = transport
         self._selector = selector
         self._on_change = on_change
         self._sleep = sleep
         self._version = ""  # where the watch goes on from; "" to list anew
-        self._sign = time.monotonic()
+        self._opened: float | None = None
+        self._sign = self._heard = time.monotonic()
         self._failures = 0
+
+    @property
+    def synced(self) -> bool:
+        """Whether the store can be read from: listed, and not cut off from what happens since."""
+        return self.listed.is_set() and time.monotonic() - self._heard < STALE_SECONDS
+
+    def forget(self) -> None:
+        """Trust nothing of the store until it was listed anew."""
+        self._version = ""
+        self.listed.clear()
 
     def age(self) -> float:
         """Return the seconds since the last sign of life: an answer, an event or a bookmark."""
@@ -130,29 +77,30 @@ class Reflector:
                 if not self._version:
                     await self._list()
                 await self._watch()
-            except Expired:
-                log.debug("%s: the watch is too old, listing anew", self.kind.plural)
-                self._version = ""
             except ClusterError as error:
                 self._note(error)
-                await self._sleep(self._backoff())
+                if not isinstance(error, Expired) or self._failures > 1:  # the first is no fault of anybody's
+                    await self._sleep(self._backoff(error))
 
     def _note(self, error: ClusterError) -> None:
         """Note a failure. A dropped connection can be taken up again; anything else starts from a list."""
         self._failures += 1
         if str(error) != self.failure:
-            log.warning("%s: %s", self.kind.plural, error)
+            usual = isinstance(error, Expired | Silent)  # a kind of which nothing ever changed has no bookmarks
+            log.log(logging.DEBUG if usual else logging.WARNING, "%s: %s", self.kind.plural, error)
         self.failure = str(error)
         if not isinstance(error, Unavailable):
             self._sign = time.monotonic()  # refused, but answered
-        if not isinstance(error, Unavailable) or self._failures > RESUMES:
+        if isinstance(error, Expired | Silent) or not isinstance(error, Unavailable) or self._failures > RESUMES:
             self._version = ""
         if isinstance(error, NotFound):
             self._replace({}, "")  # the kind itself is not there, and so none of its objects is
 
-    def _backoff(self) -> float:
+    def _backoff(self, error: ClusterError) -> float:
         spread = random.uniform(0.8, 1.2)  # noqa: S311 - spreads load
-        return float(min(LONGEST_BACKOFF_SECONDS, 0.25 * 2.0 ** min(self._failures, 10))) * spread
+        asked = error.retry_after if isinstance(error, Unavailable) else 0.0
+        doubled = 0.25 * 2.0 ** min(self._failures, 10) * spread
+        return float(min(LONGEST_BACKOFF_SECONDS, max(asked, doubled)))
 
     async def _list(self) -> None:
         """Fetch all, and compare: what is missing was deleted."""
@@ -165,8 +113,8 @@ class Reflector:
                 found[(obj["metadata"]["namespace"], obj["metadata"]["name"])] = obj
         self._replace(found, version)
         self._version = version
-        self.synced = True
         self._alive()
+        self.listed.set()
 
     def _replace(self, found: Mapping[tuple[str, str], Obj], version: str) -> None:
         for namespace, name in sorted(self.store.names() - found.keys()):
@@ -187,11 +135,22 @@ class Reflector:
             ("timeoutSeconds", str(seconds)),
         ]
         query += [("labelSelector", self._selector)] if self._selector else []
-        async for line in self._transport.lines(path(self.kind, self.namespace), query):
-            try:
-                self._take(json.loads(line))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise BrokenWatch(f"an event cannot be read: {error!r}") from error
+        self._opened, before = None, self._version
+        try:
+            async for line in self._transport.lines(path(self.kind, self.namespace), query, opened=self._open):
+                try:
+                    self._take(orjson.loads(line))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    raise BrokenWatch(f"an event cannot be read: {error!r}") from error
+        finally:
+            lived = self._opened is not None and time.monotonic() - self._opened > LIVED_SECONDS
+            self._failures = 0 if lived else self._failures
+        if not lived and self._version == before:
+            raise Unavailable("the watch ended as soon as it began")
+        self._alive()
+
+    def _open(self) -> None:
+        self._opened = time.monotonic()
         self._alive()
 
     def _take(self, event: Mapping[str, Any]) -> None:
@@ -210,10 +169,11 @@ class Reflector:
         self._version = version
         self.store.reached(version)
         self._alive()
+        self._failures = 0
 
     def _alive(self) -> None:
-        self._sign = time.monotonic()
-        self.failure, self._failures = "", 0
+        self._sign = self._heard = time.monotonic()
+        self.failure = ""
 
     def _tell(self, before: Obj | None, now: Obj | None) -> None:
         try:
@@ -248,27 +208,45 @@ class Mirror:
             for kind, selector in kinds.items()
             for space in self._spaces[kind] or ("",)
         }
+        self._tasks: dict[Reflector, asyncio.Task[None]] = {}
 
     def store(self, kind: Kind, namespace: str) -> Store | None:
-        """Return the store to read from, or None where this kind or namespace must be read live."""
+        """Return the store to read from, or None where this kind or namespace must be read live, also for a while."""
         reflector = self.reflectors.get((kind, namespace if self._spaces.get(kind) else ""))
         return reflector.store if reflector and reflector.synced else None
 
-    def stores(self, kind: Kind) -> tuple[Store, ...]:
-        """Return the stores of a kind in all namespaces, as far as they are filled."""
-        return tuple(r.store for (one, _), r in self.reflectors.items() if one == kind and r.synced)
+    def known(self, kind: Kind, namespace: str, fields: Mapping[str, str]) -> Iterable[Obj]:
+        """Return what is known of a kind, however old that is: to wake by, not to decide by."""
+        for (one, _), reflector in self.reflectors.items():
+            if one == kind:
+                yield from reflector.store.list(namespace, {}, fields)
 
     async def run(self) -> None:
         """Keep all of them up to date until cancelled."""
-        async with asyncio.TaskGroup() as group:
+        async with asyncio.TaskGroup() as self._group:
             for reflector in self.reflectors.values():
-                group.create_task(reflector.run(), name=f"reflector {reflector.kind.plural}")
+                self._begin(reflector)
 
-    async def seen(self, writes: Iterable[tuple[Ref, str]], seconds: float) -> bool:
-        """Whether the stores have these writes (`Store.has_seen`) within so many seconds."""
+    async def list_anew(self, seconds: float) -> None:
+        """Trust no store that was not listed after this call; return once all were, or after so many seconds."""
+        for reflector in self.reflectors.values():
+            self._tasks.pop(reflector).cancel()
+            reflector.forget()
+            self._begin(reflector)
+        listed = [asyncio.create_task(reflector.listed.wait()) for reflector in self.reflectors.values()]
+        _, late = await asyncio.wait(listed, timeout=seconds)
+        for task in late:
+            task.cancel()
+
+    def _begin(self, reflector: Reflector) -> None:
+        work = reflector.run()
+        self._tasks[reflector] = self._group.create_task(work, name=f"reflector {reflector.kind.plural}")
+
+    async def seen(self, known: Iterable[tuple[Ref, str]], seconds: float) -> bool:
+        """Whether the stores know these objects at these versions (`Store.has_seen`) within so many seconds."""
         try:
             async with asyncio.timeout(seconds):
-                for ref, version in writes:
+                for ref, version in known:
                     store = self.store(ref.kind, ref.namespace)
                     if store is not None:
                         await store.until(_sees(store, ref, version))
@@ -279,8 +257,3 @@ class Mirror:
 
 def _sees(store: Store, ref: Ref, version: str) -> Callable[[], bool]:
     return lambda: store.has_seen(ref, version)
-
-
-def _number(version: str) -> int:
-    """Return a resourceVersion as the number it is on every real API server, 0 where it is none."""
-    return int(version) if version.isdigit() else 0

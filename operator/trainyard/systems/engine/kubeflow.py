@@ -105,6 +105,7 @@ class KubeflowEngine:
         """Read it from the Workflow where that can be read, from the API where not; see the port."""
         async with _as_engine_errors():
             state = await self._state(request, await self._find(request))
+            state = state if state.phase is Phase.ABSENT else replace(state, url=self._kubeflow.page_of(request.id))
             return state if state.phase in QUIET else replace(state, look_again=LOOK_SECONDS)
 
     async def cancel(self, request: RunRequest) -> bool:
@@ -114,7 +115,7 @@ class KubeflowEngine:
             found = await self._find(request)
             if found.nothing:
                 return quiet and (request.known or not self._is_sent(request))
-            if kubeflow_state.run_state((), found.row, found.workflow).phase in QUIET or found.is_deleted:
+            if kubeflow_state.run_state((), found.row, found.workflow).phase in QUIET or self._is_gone(found):
                 return quiet
             await self._stop(request, found)
             return False
@@ -132,9 +133,13 @@ class KubeflowEngine:
     # ---- starting ----
 
     def _is_sent(self, request: RunRequest) -> bool:
-        """Whether it was announced so lately that it may still appear. A time in the future counts as now."""
+        """Whether it was announced so lately that it may still appear."""
+        return self._is_recent(request.announced)
+
+    def _is_recent(self, moment: str) -> bool:
+        """Whether the server may still be at work on what was asked then. A time in the future counts as now."""
         try:
-            at = datetime.fromisoformat(request.announced)
+            at = datetime.fromisoformat(moment)
         except ValueError:
             return False
         return (self._clock() - at).total_seconds() < self._settle_seconds
@@ -175,6 +180,15 @@ class KubeflowEngine:
             await announce("")
         raise error
 
+    def _is_gone(self, found: _Found) -> bool:
+        """Whether nothing runs of it any more: its Workflow is gone, or was never there as far as can be seen.
+
+        A Workflow that is there is reported within seconds, and its run's termination reaches it.
+        """
+        never_seen = kubeflow_state.is_never_seen(found.row, found.workflow) and not found.readable
+        made = str((found.row or {}).get("created_at", ""))
+        return found.is_deleted or (never_seen and not self._is_recent(made))
+
     # ---- looking ----
 
     async def _find(self, request: RunRequest) -> _Found:
@@ -206,7 +220,7 @@ class KubeflowEngine:
             if not request.known and self._is_sent(request):
                 return EngineState(Phase.PENDING, kubeflow_state.SUBMITTED, kubeflow_state.SENT)
             return EngineState(Phase.ABSENT)
-        if found.is_deleted:  # never started again; what was never shown cannot be called lost
+        if self._is_gone(found):  # never started again; what was never shown cannot be called lost
             lost = EngineState(Phase.FAILED, "StepFailed", kubeflow_state.DELETED)
             return EngineState(Phase.ABSENT) if request.known else lost
         state = kubeflow_state.run_state(kubeflow_objects.tasks(request), found.row, found.workflow)

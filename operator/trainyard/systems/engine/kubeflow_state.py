@@ -25,7 +25,8 @@ NAME_LIMIT = 63
 STEPS_LIMIT = 99  # the publisher's step comes after them
 DRIVER = "-driver"
 SENT = "Kubeflow was asked to start the run and has not shown it yet."
-DELETED = "Its Workflow was deleted by somebody else; create another run."
+# Kubeflow itself deletes a Workflow that its agent reports before CreateRun has written the row (on a busy machine).
+DELETED = "Its Workflow was deleted by somebody else, or by Kubeflow before it knew the run; create another run."
 TERMINATED = "The run was terminated on Kubeflow."
 ROW_PHASES: Mapping[str, Phase] = {
     "SUCCEEDED": Phase.SUCCEEDED,
@@ -77,7 +78,7 @@ def run_state(tasks: Sequence[tuple[str, ...]], row: Obj | None, workflow: Obj |
         return EngineState(phase, steps=steps)
     if str((row or {}).get("state")) == "CANCELING" or _is_shutting_down(workflow):
         return EngineState(Phase.RUNNING, STOPPING, steps=steps)
-    return _under_way(steps, workflow)
+    return _under_way(steps, row, workflow)
 
 
 def nodes(workflow: Obj | None) -> Mapping[str, Obj]:
@@ -91,6 +92,11 @@ def nodes(workflow: Obj | None) -> Mapping[str, Obj]:
     except (ValueError, OSError, EOFError):
         return {}
     return {key: _map(node) for key, node in _map(found).items()}
+
+
+def is_never_seen(row: Obj | None, workflow: Obj | None) -> bool:
+    """Whether a row is being terminated of which no Workflow was ever reported."""
+    return workflow is None and str((row or {}).get("state")) == "CANCELING"
 
 
 def has_ended(row: Obj | None) -> bool:
@@ -125,18 +131,22 @@ def _failed(steps: tuple[Step, ...], row: Obj | None, workflow: Obj | None) -> E
     return EngineState(Phase.FAILED, known, f"Step {failed.name} failed{code}{why}: {failed.message}", steps)
 
 
-def _under_way(steps: tuple[Step, ...], workflow: Obj | None) -> EngineState:
-    """Tell since when something waits: a pod that has a reason to, or the whole run before anything runs."""
+def _under_way(steps: tuple[Step, ...], row: Obj | None, workflow: Obj | None) -> EngineState:
+    """Tell since when something waits: a pod that has a reason to, or the whole run before anything runs.
+
+    A row of which no Workflow was ever reported may have none: then it waits since it was made.
+    """
     began = any(s.start_time or s.state is not Phase.PENDING for s in steps)
     phase = Phase.RUNNING if began else Phase.PENDING
     waiting = [node for node in _pods(workflow, ()) if node.phase is Phase.PENDING]
     stuck = min((node for node in waiting if node.reason), key=lambda node: node.started or "", default=None)
     if stuck is not None:
         return EngineState(phase, stuck.reason, stuck.message, steps, waiting_since=stuck.started)
-    if began or workflow is None:
+    if began:
         return EngineState(phase, steps=steps)
     since = min((node.started for node in waiting if node.started), default=None)
-    return EngineState(phase, steps=steps, waiting_since=since or _map(workflow["metadata"]).get("creationTimestamp"))
+    made = _map(_map(workflow).get("metadata")).get("creationTimestamp") or (row or {}).get("created_at")
+    return EngineState(phase, steps=steps, waiting_since=since or made)
 
 
 # ---- the steps ----

@@ -1,4 +1,4 @@
-"""Prometheus' HTTP API (v1 query) as the rooms see it: one verb, and an answer that is never an exception."""
+"""Prometheus' HTTP API (v1) as the rooms see it: two verbs, and answers that are never exceptions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,9 +30,34 @@ class Answer:
     warnings: tuple[str, ...] = field(default=())
 
 
+@dataclass(frozen=True)
+class Series:
+    """One series over time: its labels, and (Unix time in seconds, value) at each step at which it was there."""
+
+    labels: Mapping[str, str]
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class RangeAnswer:
+    """What a query gave over a range of time. Exactly one of `series`, `unusable` and `failure`, as in `Answer`."""
+
+    series: tuple[Series, ...] | None = None
+    unusable: str = ""
+    failure: str = ""
+    warnings: tuple[str, ...] = field(default=())
+
+
 class Prometheus(Protocol):
-    """Evaluate PromQL at one instant."""
+    """Evaluate PromQL; reads only, so asking twice is harmless."""
 
     async def query(self, expression: str, at: datetime | None = None) -> Answer:
         """Return the answer; equal expressions asked at the same time are sent once. Never raises."""
+        ...
+
+    async def query_range(self, expression: str, start: datetime, end: datetime, step_seconds: int) -> RangeAnswer:
+        """Return the answers at start, start + step, ... up to end; equal questions in flight are sent once.
+
+        Never raises. Prometheus gives no more than 11,000 steps; a body over 1 MiB is a failure.
+        """
         ...

@@ -1,4 +1,6 @@
-"""Cron schedules: which minutes are theirs. Pure; every moment is aware, slots are in UTC.
+"""Calendars of cron words: which minutes are theirs. Pure; every moment is aware, slots are in UTC.
+
+Schedules of pipelines and freeze windows of Rollouts follow them; kinds do not know each other, so they stand here.
 
 Words, and what happens when clocks change, are Debian cron's, as cronsim plays it: a fixed time that a day lacks runs
 at the next minute that exists, one that comes twice runs once; with a star as minute or hour, every real interval
@@ -78,19 +80,6 @@ def calendar(cron: str, time_zone: str) -> Calendar:
     if first is None:
         raise Unreadable(f'"{cron}" never comes')
     return made
-
-
-def text(slot: datetime) -> str:
-    """Return a slot as it stands in names and status."""
-    return slot.astimezone(UTC).strftime("%Y-%m-%dT%H:%MZ")
-
-
-def moment(slot: str | None) -> datetime | None:
-    """Read a slot back; None where there is none, or it is no date."""
-    try:
-        return datetime.strptime(slot or "", "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainyard.cron import MINUTE, Calendar, Unreadable, calendar
 from trainyard.resources.triggers import CRON_FIELDS
-from trainyard.training_pipeline import schedule
-from trainyard.training_pipeline.schedule import MINUTE, Calendar, Unreadable, calendar
 
 # (zone, a moment near a change): an hour forward and back, at midnight, and none at all.
 CHANGES = [
@@ -167,13 +166,6 @@ def test_words(word: str, slot: str) -> None:
 def test_what_cannot_be_followed(cron: str, zone: str, sentence: str) -> None:
     with pytest.raises(Unreadable, match=f"^{re.escape(sentence)}$"):
         calendar(cron, zone)
-
-
-def test_slots_as_text() -> None:
-    assert schedule.text(datetime(2026, 10, 25, 2, 30, fold=1, tzinfo=ZoneInfo("Europe/Berlin"))) == "2026-10-25T01:30Z"
-    assert schedule.moment("2026-10-25T01:30Z") == utc("2026-10-25T01:30")
-    assert schedule.moment(None) is None
-    assert schedule.moment("2026-13-99T01:30Z") is None
 
 
 # ---- admission and reading agree ----

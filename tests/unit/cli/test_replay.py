@@ -1,0 +1,149 @@
+"""Which past is replayed, and how the replay looks."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.cli.watched import drawn
+from trainyard.cli import replay_screen
+from trainyard.cli.commands import replay as command
+from trainyard.cli.problem import Problem
+from trainyard.cli.replay_past import Flags, Tried, choose, recorded, tried
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def moment(hour: int, minute: int = 0) -> datetime:
+    return datetime(2026, 3, 1, hour, minute, tzinfo=UTC)
+
+
+def ended(revision: str, outcome: str, hour: int, message: str = "") -> dict[str, str]:
+    return {
+        "revision": revision, "version": f"churn-{revision[0]}", "outcome": outcome, "message": message,
+        "startedTime": f"2026-03-01T{hour:02d}:00:00Z", "finishedTime": f"2026-03-01T{hour:02d}:30:00Z",
+    }  # fmt: skip
+
+
+FIRST = ended("aaaaaaaaaa", "Promoted", 6, "the first version")
+HISTORY = [ended("cccccccccc", "Aborted", 9, "errors"), ended("bbbbbbbbbb", "Promoted", 8), FIRST]
+STABLE = {"revision": "bbbbbbbbbb", "version": "churn-b"}
+
+
+def known(**status: Any) -> list[Tried]:
+    return tried({"status": {"stable": STABLE, "history": HISTORY, **status}}, NOW)
+
+
+def test_the_newest_is_replayed_against_what_served_then() -> None:
+    chosen = choose(known(), STABLE, Flags())
+    assert (chosen.canary, chosen.stable) == (("cccccccccc", "churn-c"), ("bbbbbbbbbb", "churn-b"))
+    assert (chosen.start, chosen.end) == (moment(9), moment(9, 30))
+    assert chosen.then is not None
+    assert (chosen.then.outcome, chosen.then.message) == ("Aborted", "errors")
+
+
+def test_an_earlier_one_by_its_revision() -> None:
+    chosen = choose(known(), STABLE, Flags(canary="bbbbbbbbbb"))
+    assert (chosen.canary[0], chosen.stable[0], chosen.start) == ("bbbbbbbbbb", "aaaaaaaaaa", moment(8))
+
+
+def test_the_running_one_ends_now() -> None:
+    running = known(canary={"revision": "dddddddddd", "version": "churn-d"}, canaryStartedTime="2026-03-01T11:00:00Z")
+    chosen = choose(running, STABLE, Flags())
+    assert (chosen.canary[0], chosen.stable[0], chosen.end) == ("dddddddddd", "bbbbbbbbbb", NOW)
+
+
+def test_flags_win_and_what_came_of_it_is_then_another_time() -> None:
+    chosen = choose(known(), STABLE, Flags(moment(9, 5), None, "", "eeeeeeeeee"))
+    assert (chosen.start, chosen.end, chosen.stable) == (moment(9, 5), moment(9, 30), ("eeeeeeeeee", "eeeeeeeeee"))
+    assert chosen.then is None
+
+
+def test_what_nobody_knows_has_to_be_said() -> None:
+    with pytest.raises(Problem, match="Say --canary, --stable, --from, --to: no history tells it"):
+        choose([], {}, Flags())
+    with pytest.raises(Problem, match="Say --stable:"):
+        choose(known()[-1:], {"revision": "aaaaaaaaaa"}, Flags())
+    alone = choose([], {}, Flags(moment(1), moment(2), "bbbbbbbbbb", "aaaaaaaaaa"))
+    assert alone.canary == ("bbbbbbbbbb", "bbbbbbbbbb")
+
+
+def test_the_record_remembers_what_status_forgot() -> None:
+    rows = [
+        {"decision": decision, "revision": revision, "version": "v", "at": moment(hour), "message": "m"}
+        for decision, revision, hour in (
+            ("Promoted", "zzzzzzzzzz", 5), ("Started", "aaaaaaaaaa", 6), ("WeightSet", "aaaaaaaaaa", 7),
+            ("Aborted", "aaaaaaaaaa", 8), ("Started", "bbbbbbbbbb", 9),
+        )
+    ]  # fmt: skip
+    assert recorded(rows) == [Tried("aaaaaaaaaa", "v", moment(6), moment(8), "Aborted", "m")]
+
+
+def event(seconds: int, kind: str, text: str, weight: int = 10, *metrics: dict[str, Any]) -> dict[str, Any]:
+    time = f"2026-03-01T09:{seconds // 60:02d}:{seconds % 60:02d}Z"
+    return {"time": time, "kind": kind, "text": text, "weight": weight, "step": 0, "metrics": list(metrics)}
+
+
+def measured(seconds: int, verdict: str, value: str, message: str = "") -> dict[str, Any]:
+    metric = {"name": "errors", "verdict": verdict, "value": value, "message": message}
+    return event(seconds, "Measured", f"errors {verdict}", 10, metric)
+
+
+REPLAY: dict[str, Any] = {
+    "rollout": "churn", "namespace": "shop", "canary": {"revision": "cccccccccc", "version": "churn-c"},
+    "stable": {"revision": "bbbbbbbbbb", "version": "churn-b"}, "from": "2026-03-01T09:00:00Z",
+    "to": "2026-03-01T09:30:00Z", "recorded": {"outcome": "Promoted", "message": "all steps passed"},
+    "outcome": "Aborted", "message": "errors was 0.2", "seconds": 90.0, "measurements": 4,
+    "verdicts": {"errors": {"Pass": 3, "Fail": 1}}, "events": [
+        event(0, "WeightSet", "weight of revision cccccccccc is 10 %"), measured(30, "Pass", "0"),
+        measured(45, "Pass", "0.001"), measured(60, "Pass", "0.002"), measured(75, "Fail", "0.2", "above max 0.05"),
+        event(90, "Aborted", "errors was 0.2", 0),
+    ],
+}  # fmt: skip
+
+
+def test_a_replay_on_one_screen() -> None:
+    assert drawn(replay_screen.screen(REPLAY), width=80) == (
+        "Rollout  churn in shop\n"
+        "canary   churn-c  revision cccccccccc\n"
+        "stable   churn-b  revision bbbbbbbbbb\n"
+        "time     2026-03-01T09:00:00Z to 2026-03-01T09:30:00Z\n"
+        "then     Promoted  all steps passed\n"
+        "\n"
+        "TIME      WEIGHT  EVENT      WHAT\n"
+        "09:00:00  10 %    WeightSet  weight of revision cccccccccc is 10 %\n"
+        "09:00:30  10 %    Measured   errors Pass 0 (and 2 more with these verdicts)\n"
+        "09:01:15  10 %    Measured   errors Fail 0.2 above max 0.05\n"
+        "09:01:30  0 %     Aborted    errors was 0.2\n"
+        "\n"
+        "METRIC  Pass  Fail  Inconclusive  NoData\n"
+        "errors  3     1     0             0\n"
+        "\n"
+        "Aborted after 1m30s and 4 measurements: errors was 0.2"
+    )
+
+
+def test_a_replay_without_an_end() -> None:
+    over = {**REPLAY, "outcome": "Undecided", "seconds": None, "recorded": None, "to": "2026-03-02T09:30:00Z"}
+    text = drawn(replay_screen.screen(over))
+    assert text.endswith("Undecided when the time is over, at 0 % of traffic")
+    assert "03-01 09:00:00" in text
+    assert "then" not in text.partition("\n\n")[0]
+    empty = drawn(replay_screen.screen({**over, "events": [], "verdicts": {}}))
+    assert "METRIC" not in empty
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("kind: Service", "it has 0 Rollouts, wanted is one"),
+        ("kind: Rollout\n---\nkind: Rollout", "it has 2 Rollouts"),
+        ("{", "it cannot be read as YAML"),
+    ],
+)
+def test_a_file_that_is_no_policy(tmp_path: Path, text: str, sentence: str) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(text)
+    with pytest.raises(Problem, match=sentence):
+        command._manifest(file)

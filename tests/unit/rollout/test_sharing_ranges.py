@@ -1,0 +1,123 @@
+"""Readings of counters: each is asked for once, for all together, and everybody gets the own ones."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+from trainyard.rollout import sharing_ranges as room
+from trainyard.rollout.blocks import Arm, Grid
+from trainyard.rollout.queries import Form
+from trainyard.rollout.sharing import REMEMBERED
+from trainyard.rollout.sharing_ranges import RangeSharing
+from trainyard.rollout.sources import Subject
+from trainyard.systems.prometheus.port import Answer, RangeAnswer, Series
+
+START = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
+ERRORS = Form("ModelServer", "ErrorRate", 20)
+
+
+def subject(number: int, namespace: str = "team") -> Subject:
+    return Subject(namespace, f"rollout-{number:04}", (f"{2 * number:010x}", f"{2 * number + 1:010x}"))
+
+
+def grid(end: int, start: int = 0, step: int = 20) -> Grid:
+    return Grid(START + timedelta(seconds=start), START + timedelta(seconds=end), step, 20)
+
+
+class Counters:
+    """One process a revision; its counter is the seconds since START times the revision's number."""
+
+    def __init__(self, subjects: list[Subject], failing: int = 0) -> None:
+        self.subjects = subjects
+        self.failing = failing
+        self.asked: list[tuple[int, int, int]] = []
+
+    async def query(self, expression: str, at: datetime | None = None) -> Answer:
+        raise AssertionError("no instant is asked here")
+
+    async def query_range(self, expression: str, start: datetime, end: datetime, step_seconds: int) -> RangeAnswer:
+        first, last = ((t - START).total_seconds() for t in (start, end))
+        self.asked.append((int(first), int(last), step_seconds))
+        await asyncio.sleep(0)
+        if self.failing:
+            self.failing -= 1
+            return RangeAnswer(failure="away")
+        times = [first + n * step_seconds for n in range(int((last - first) / step_seconds) + 1)]
+        series = (
+            Series(
+                {"namespace": s.namespace, "rollout": s.rollout, "revision": r, "instance": "a"},
+                tuple((START.timestamp() + t, t * int(r, 16)) for t in times),
+            )
+            for s in self.subjects
+            for r in s.revisions
+            if s.rollout in expression
+        )
+        return RangeAnswer(series=tuple(series), warnings=("partial",))
+
+
+def told(arm: Arm, s: Subject) -> dict[str, list[float]]:
+    """Revision -> counters, after a look at what else must be so."""
+    part, total = arm
+    assert part == total
+    assert part.series is not None
+    assert part.warnings == ("partial",)
+    assert {x.labels["revision"] for x in part.series} <= set(s.revisions)
+    assert all(x.labels["instance"] == "a" for x in part.series)
+    return {x.labels["revision"]: [value for _, value in x.points] for x in part.series}
+
+
+async def test_only_what_is_new_is_asked_for() -> None:
+    one = subject(1)
+    prometheus, sharing = Counters([one]), RangeSharing()
+    assert told(await sharing.ask(prometheus, ERRORS, one, grid(60)), one)[one.revisions[0]] == [0, 40, 80, 120]
+    assert told(await sharing.ask(prometheus, ERRORS, one, grid(80)), one)[one.revisions[0]] == [0, 40, 80, 120, 160]
+    assert told(await sharing.ask(prometheus, ERRORS, one, grid(80)), one)[one.revisions[1]][-1] == 240
+    assert prometheus.asked == [(0, 60, 20)] * 2 + [(80, 80, 20)] * 2
+
+
+async def test_longer_blocks_need_nothing_again_and_shorter_ones_all() -> None:
+    one = subject(1)
+    prometheus, sharing = Counters([one]), RangeSharing()
+    await sharing.ask(prometheus, ERRORS, one, grid(120))
+    longer = told(await sharing.ask(prometheus, ERRORS, one, grid(160, start=40, step=40)), one)
+    assert longer[one.revisions[0]] == [80, 160, 240, 320]
+    assert prometheus.asked[2:] == [(160, 160, 40)] * 2
+    await sharing.ask(prometheus, ERRORS, one, grid(160, start=0, step=40))
+    assert prometheus.asked[4:] == [(0, 160, 40)] * 2
+
+
+async def test_hundreds_share_the_newest_readings() -> None:
+    many = [subject(n, f"team-{n % 3}") for n in range(300)]
+    prometheus, sharing = Counters(many), RangeSharing()
+    for end in (60, 80, 100):
+        before = len(prometheus.asked)
+        for batch in range(0, 300, 10):
+            asked = many[batch : batch + 10]
+            arms = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(end)) for s in asked))
+            for s, arm in zip(asked, arms, strict=True):
+                assert told(arm, s)[s.revisions[1]][-1] == end * int(s.revisions[1], 16)
+        queries = len(prometheus.asked) - before
+        assert queries == (2 * 30 if end == 60 else 2 * 3)  # histories at first, ten workers at once; then one reading
+
+
+async def test_a_failure_is_told_and_asked_for_again() -> None:
+    one, two = subject(1), subject(2)
+    prometheus, sharing = Counters([one, two]), RangeSharing()
+    await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(60)) for s in (one, two)))
+    prometheus.failing = 2
+    failed = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(80)) for s in (one, two)))
+    assert all(answer.failure == "away" for arm in failed for answer in arm)
+    assert sharing._groups[ERRORS].most == 1  # the answer may have been too large
+    healed = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(100)) for s in (one, two)))
+    assert [len(told(arm, s)[s.revisions[0]]) for arm, s in zip(healed, (one, two), strict=True)] == [6, 6]
+    assert prometheus.asked[4:] == [(80, 100, 20)] * 4
+    assert sharing._groups[ERRORS].most > 1
+    assert room.MOST_SUBJECTS > 1
+
+
+async def test_who_is_silent_is_forgotten() -> None:
+    here, gone = subject(1), subject(2)
+    prometheus, sharing = Counters([here, gone]), RangeSharing()
+    await sharing.ask(prometheus, ERRORS, gone, grid(20))
+    for n in range(REMEMBERED + 2):
+        await sharing.ask(prometheus, ERRORS, here, grid(40 + 20 * n))
+    assert set(sharing._groups[ERRORS].histories) == {here}
