@@ -3,6 +3,7 @@
 No kubelet and no Gateway run on the rig: the statuses of Deployments and of the route are written here.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,6 +102,14 @@ class Place:
             self.monotonic += step
             self.now += timedelta(seconds=step)
             await self._quiet()
+
+    async def gone(self, seconds: float = 120.0) -> None:
+        """Settle until the deleted Rollout is away: the garbage collector has a rhythm of its own (30 s for new kinds)."""
+        async with asyncio.timeout(seconds):
+            await self.settle()
+            while await self.object() is not None:
+                await asyncio.sleep(0.2)
+                await self.settle()
 
     async def _quiet(self) -> None:
         for _ in range(60):

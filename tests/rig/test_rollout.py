@@ -168,8 +168,7 @@ async def test_deleted_in_flight(place: Place, propagation: Any) -> None:
     """Scenario 14: stable has everything first, and nothing is left."""
     await v2_at_20(place)
     await place.cluster.delete(place.key, propagation=propagation)
-    await place.settle()
-    assert await place.object() is None
+    await place.gone()
     for kind in (DEPLOYMENT, SERVICE, HTTP_ROUTE, CONTROLLER_REVISION):
         assert await place.cluster.list(kind, place.namespace) == ()
     if propagation == "Foreground":
@@ -183,8 +182,7 @@ async def test_orphaned_and_adopted(place: Place, propagation: Any) -> None:
     """Scenario 14: stable stays with all traffic, and the next Rollout of the name takes it up."""
     await v2_at_20(place, deletionPolicy="Orphan")
     await place.cluster.delete(place.key, propagation=propagation)
-    await place.settle()
-    assert await place.object() is None
+    await place.gone()
     assert await place.shares() == {"v1": 100}
     route = await place.route()
     assert "ownerReferences" not in route["metadata"]

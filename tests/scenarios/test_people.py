@@ -26,6 +26,10 @@ def serves(ns: Cluster, version: str) -> bool:
     return (told.get("stable") or {}).get("version") == version and not told.get("canary")
 
 
+def showing_an_alias(ns: Cluster) -> list[str]:
+    return [v["metadata"]["name"] for v in ns.list("modelversions") if v["status"].get("holds")]
+
+
 def test_an_alias_there_and_back_and_what_serves_stays(ns: Cluster) -> None:
     ns.apply(pipeline())
     for name in ("v1", "v2"):
@@ -53,6 +57,6 @@ def test_an_alias_there_and_back_and_what_serves_stays(ns: Cluster) -> None:
     assert trainyard(ns, "alias", "set", "v1", "champion").endswith("before by v2; taken from v2.")
     wait_until("v1 serves again", lambda: serves(ns, "v1"), timeout=300)
     assert status(ns)["history"][0]["message"] == "back to what was stable lately (rollbackWindow)"
-    assert [v["metadata"]["name"] for v in ns.list("modelversions") if v["status"].get("holds")] == ["v1"]
+    wait_until("v1 alone shows the alias", lambda: showing_an_alias(ns) == ["v1"])  # v2 lets go of it first
     wait_until("v2 serves no more", lambda: not (ns.get("modelversion", "v2") or {})["status"].get("servedBy"))
     ns.kubectl("delete", "modelversion", "v2")
