@@ -338,7 +338,8 @@ class Anything(RuleBasedStateMachine):
         if found:
             self.world.cluster.remove(Ref(kind, NAMESPACE, found[0]["metadata"]["name"]))
         if found and kind == port.HTTP_ROUTE:  # it comes back leading to stable, ready or not: there is nothing else
-            self.world.weights.append({self.world.stable(): 100})
+            before = dict.fromkeys(self.world.weights[-1] if self.world.weights else (), 0)
+            self.world.weights.append({**before, self.world.stable(): 100})
 
     @event()
     def status_lost(self) -> None:

@@ -104,7 +104,7 @@ class Place:
             await self._quiet()
 
     async def gone(self, seconds: float = 120.0) -> None:
-        """Settle until the deleted Rollout is away: the garbage collector has a rhythm of its own (30 s for new kinds)."""
+        """Settle until the deleted Rollout is away: the garbage collector has its own rhythm, 30 s for new kinds."""
         async with asyncio.timeout(seconds):
             await self.settle()
             while await self.object() is not None:

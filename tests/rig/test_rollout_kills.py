@@ -160,11 +160,11 @@ async def test_twenty_kills_change_neither_weights_nor_outcome(world: World, fat
 
     for name in climbed:
         then = [] if name == climbed[-1] else [90, 50, 0]  # as the stable one of the next canary
-        assert world.weights("good", name) == [10, 50, 100, *then], name
+        assert world.weights("good", name) == [0, 10, 50, 100, *then], name
         assert world.intents("good", name) == [10, 50, 100], name
         assert [e["outcome"] for e in world.endings("good", name)] == ["Promoted"]
     assert survived >= 2, "the failing canary was killed at as well"
-    assert world.weights("bad", "bad-v2") == [10, 0]
+    assert world.weights("bad", "bad-v2") == [0, 10, 0]
     assert world.intents("bad", "bad-v2") == [10, 0]
     (ending,) = world.endings("bad", "bad-v2")
     assert ending["outcome"] == "Aborted"

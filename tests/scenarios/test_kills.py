@@ -29,7 +29,7 @@ KILLS = 20
 SEED = 3
 # A pause of 20 s ends about half a minute after a process has begun to lead.
 LONGEST_LIFE_SECONDS = 35.0
-LADDER = [10, 50, 100]
+LADDER = [0, 10, 50, 100]  # first the Gateway is told of it
 OPERATOR = "app.kubernetes.io/name=trainyard"
 # A template of Go, as those of watching.py.
 VERSIONS = r'{{.metadata.resourceVersion}}{{"\n"}}'

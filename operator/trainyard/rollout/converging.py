@@ -113,8 +113,7 @@ def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | N
     if s.stable is None:
         return _first_route(s)
     weight = attainable_weight(s)
-    reached = weight == s.status.weight and not s.is_going_back
-    with_canary = s.canary is not None and (reached or weight > 0 or s.canary.revision in s.routed)
+    with_canary = s.canary is not None and (s.canary.revision in s.routed or weight > 0 or _may_be_named(s))
     backends = [(s.stable.revision, 100 - weight)]
     if s.canary and with_canary:
         backends.append((s.canary.revision, weight))
@@ -122,6 +121,12 @@ def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | N
     ways = _beside(s, weight) if canary else shortcuts.NONE
     told = routing.annotations(s.stable.revision, canary, _step_told(s, weight, ways) if canary else None, ways)
     return routing.route(s.rollout, backends + _emptied(s, with_emptied), told, ways)
+
+
+def _may_be_named(s: Situation) -> bool:
+    """Whether the route may name the canary, at weight 0 at first: see `Situation.is_canary_named`."""
+    exists = s.canary is not None and s.canary.revision in s.seen.services
+    return exists and not s.is_going_back and (s.is_canary_named or not s.is_weight_held)
 
 
 def _step_told(s: Situation, weight: int, ways: Shortcuts) -> int | None:
@@ -141,7 +146,8 @@ def _beside(s: Situation, weight: int) -> Shortcuts:
     if s.canary is None or is_back or not s.alive(s.canary):
         return shortcuts.NONE
     stands = bool(weights.annotation(s.seen.route, naming.ANNOTATION_SHORTCUTS))
-    if not stands and (s.is_weight_held or not s.is_canary_ready):
+    is_awaited = s.is_canary_named and s.is_route_accepted and s.is_canary_ready
+    if not stands and (s.is_weight_held or not is_awaited):
         return shortcuts.NONE
     return shortcuts.at_step(s.spec.strategy, s.steps, s.step, weight)
 
@@ -170,7 +176,7 @@ def attainable_weight(s: Situation) -> int:
         meant = min(meant, max(s.status.routed_weight or 0, partly))
     if meant <= live:
         return meant if meant == live or s.alive(s.stable) else live
-    if s.seen.route is not None and not s.is_route_accepted:
+    if s.seen.route is not None and not (s.is_canary_named and s.is_route_accepted):
         return live
     return meant if s.is_canary_ready else max(live, _partly(s, meant))
 

@@ -121,6 +121,18 @@ class Situation:
         return self.routed.get(self.canary.revision, 0) if self.canary else 0
 
     @property
+    def is_canary_named(self) -> bool:
+        """Whether the route names the canary already, or nobody has a route yet.
+
+        A gateway's proxy may hear of routes before it hears of backends, and answers 503 meanwhile. So the canary is
+        a backend of weight 0 that the Gateway took, before anything leads to it.
+        """
+        if self.canary is None or self.seen.route is None:
+            return self.canary is not None
+        named = weights.annotation(self.seen.route, naming.ANNOTATION_CANARY_REVISION)
+        return self.canary.revision == named or self.canary.revision in self.routed
+
+    @property
     def is_settled(self) -> bool:
         """Whether the weight that is meant was read back once; somebody may have edited the route since."""
         return self.status.routed_weight == self.status.weight

@@ -19,6 +19,7 @@ def check_route(w: World) -> None:
         assert shares.get(canary, 0) <= max(status.get("weight", 0), before.get(canary, 0)), (shares, status)
     given_up = [name for name, weight in before.items() if weight > shares.get(name, 0)]
     for name, weight in shares.items():
+        assert first or not weight or not before or name in before, f"weight for {name}, which the gateway did not know"
         if weight > before.get(name, 0):
             better = [other for other in given_up if w.available(other)]
             assert w.available(name) > 0 or (before and not better), f"weight for {name} without ready pods"

@@ -12,6 +12,7 @@ from tests.golden.rollout.world import TARGET, World
 
 HOUR = 3600.0
 BOTH_WAYS = pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["forward", "back"])
+NAMED = {"v1": 100, "v2": 0}
 AT_FIRST = {"v1": 80, "v2": 20}
 AT_SECOND = {"v1": 40, "v2": 60}
 
@@ -34,7 +35,7 @@ async def test_a_pause_counts_what_passed(jump: float, measured: bool) -> None:
     await w.settle(20)
     assert w.shares() == AT_FIRST
     await w.settle(60)
-    assert w.weights[1:3] == [AT_FIRST, AT_SECOND]
+    assert w.weights[1:4] == [NAMED, AT_FIRST, AT_SECOND]
 
 
 @BOTH_WAYS
@@ -47,7 +48,7 @@ async def test_a_restart_after_the_jump_skips_nothing(jump: float) -> None:
     await w.settle(20)
     assert w.shares() == AT_FIRST
     await w.settle(100)
-    assert w.weights[1:3] == [AT_FIRST, AT_SECOND]
+    assert w.weights[1:4] == [NAMED, AT_FIRST, AT_SECOND]
 
 
 @BOTH_WAYS

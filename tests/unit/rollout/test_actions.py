@@ -65,7 +65,7 @@ async def test_steps_edited_to_none_end_in_promotion_by_the_next_visit() -> None
 async def test_no_steps_at_all_go_straight() -> None:
     w = World()
     await v2_comes(w, strategy={"canary": {"steps": []}})
-    assert w.weights == [{"v1": 100}, {"v1": 0, "v2": 100}]
+    assert w.weights == [{"v1": 100}, {"v1": 100, "v2": 0}, {"v1": 0, "v2": 100}]
 
 
 async def test_weight_zero_first_and_a_jumping_clock() -> None:

@@ -318,8 +318,11 @@ async def test_stable_is_away_at_abort_and_what_leads_beside_stays_with_the_cana
 async def test_a_weight_reached_in_part_stays_while_paused() -> None:
     w = World()
     await v1_serves(w, strategy=canary({"setWeight": 50}, {"pause": {}}, maxExtraAccelerators=2), target=on_gpus(4))
-    w.gateway = False  # it answers no more after the first part
+    w.room["v2"] = 0
     w.add(version("v2", 2))
+    await w.settle()
+    w.gateway = False  # it answers no more after the first part
+    del w.room["v2"]
     await w.settle()
     assert w.shares() == {"v1": 75, "v2": 25}
     w.edit(paused=True)
@@ -343,6 +346,38 @@ async def test_no_weight_before_the_gateway_took_an_edited_route() -> None:
     w.gateway = True
     await w.settle(10)
     assert w.shares() == {"v1": 80, "v2": 20}
+
+
+@pytest.mark.parametrize("steps", [({"setWeight": 20}, {"pause": {}}), BESIDE], ids=["weight", "header and mirror"])
+async def test_nothing_leads_to_a_backend_that_the_gateway_does_not_know(steps: tuple[dict[str, Any], ...]) -> None:
+    """Its proxy may hear of routes before it hears of backends, and would answer 503 meanwhile."""
+    w = World()
+    await v1_serves(w, strategy=canary(*steps))
+    w.gateway = False
+    w.add(version("v2", 2))
+    await w.settle(30)
+    assert w.available("v2") == 1
+    assert w.shares() == {"v1": 100, "v2": 0}
+    assert len(w.route()["spec"]["rules"]) == 1
+    w.gateway = True
+    await w.settle(1)
+    assert w.shares()["v2"] == 20 or len(w.route()["spec"]["rules"]) == 2
+
+
+async def test_a_canary_that_is_held_is_not_named() -> None:
+    w = World(room={"v2": 0})
+    await v1_serves(w)
+    w.gateway = False
+    w.edit(target={"kubernetes": {"serving": {"replicas": 3}}})
+    w.add(version("v2", 2))
+    await w.visit()
+    w.edit(paused=True)
+    w.gateway = True
+    await w.settle(60)
+    assert w.shares() == {"v1": 100}
+    w.edit(paused=False)
+    await w.settle(1)
+    assert w.shares() == {"v1": 100, "v2": 0}
 
 
 async def test_pods_that_the_route_still_names_stay() -> None:
