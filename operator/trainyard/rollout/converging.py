@@ -124,9 +124,13 @@ def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | N
 
 
 def _may_be_named(s: Situation) -> bool:
-    """Whether the route may name the canary, at weight 0 at first: see `Situation.is_canary_named`."""
+    """Whether the route may name the canary, at weight 0 at first: see `Situation.is_canary_named`.
+
+    Not before a pod is ready: some gateways refuse a route to a Service without endpoints.
+    """
     exists = s.canary is not None and s.canary.revision in s.seen.services
-    return exists and not s.is_going_back and (s.is_canary_named or not s.is_weight_held)
+    is_new = not s.is_canary_named
+    return exists and not s.is_going_back and not (is_new and (s.is_weight_held or not s.alive(s.canary)))
 
 
 def _step_told(s: Situation, weight: int, ways: Shortcuts) -> int | None:

@@ -179,10 +179,13 @@ class World:
 
     async def _quiet(self) -> None:
         for _ in range(200):
-            moved = [await self._turn(who) for who in self._order()]
-            if not any(moved):
+            if not await self.round():
                 return
         raise AssertionError("it never goes quiet:\n" + "\n".join(self.lines[-20:]))
+
+    async def round(self) -> bool:
+        """Let everybody act once; True if anybody did."""
+        return any([await self._turn(who) for who in self._order()])
 
     def _order(self) -> list[str]:
         order = ["operator", "deployments", "gateway"]
