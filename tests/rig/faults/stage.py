@@ -27,7 +27,8 @@ from tests.rig.watched import Mortal, World
 from trainyard.systems.cluster.port import DEPLOYMENT, HTTP_ROUTE, MODEL_VERSION, ROLLOUT, Kind, Ref
 from trainyard.systems.cluster.transport import Transport
 
-PATIENCE_SECONDS = 90.0
+# A watch that is always refused is begun anew, and its kind listed, every 30 s; a first weight needs three looks.
+PATIENCE_SECONDS = 180.0
 STEPS = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {"durationSeconds": 1}}]
 ANALYSIS = {
     "intervalSeconds": 1,
