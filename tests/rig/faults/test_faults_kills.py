@@ -24,14 +24,14 @@ pytestmark = [pytest.mark.rig, pytest.mark.timeout(3000)]
 LANES = 4  # stories at a time: most of a life is spent waiting
 
 
-async def killed(stage: Stage, story: Story, name: str, killing: Matches) -> Told:
-    """Play a story; the operator is killed after these of its writes."""
+async def killed(stage: Stage, story: Story, name: str, killing: Matches, at_least: int = 0) -> Told:
+    """Play a story; the operator is killed after these of its writes. at_least: a story with fewer need not see it."""
     stage.proxy.heal()
     stage.proxy.writes = 0
     rule = stage.proxy.on(killing, then(stage.operator.strike), times=None)
     told = await play(stage, story, name)
     stage.proxy.heal()
-    assert rule.used, f"{name} ended without the write that kills"
+    assert rule.used or told.writes.total() < at_least, f"{name} ended without the write that kills"
     return told
 
 
@@ -79,7 +79,8 @@ async def test_killed_after_the_nth_write(stages: list[Stage], story: Story) -> 
     assert count > 20
 
     async def job(stage: Stage, cut: int) -> None:
-        told = await killed(stage, story, f"cut{cut}", number(cut))
+        # Events and the numbers of a step are written when time allows: a story may end a write or two earlier.
+        told = await killed(stage, story, f"cut{cut}", number(cut), cut if cut > count - 2 else 0)
         assert (told.path, told.outcome) == (whole.path, whole.outcome), f"killed after write {cut}: {stage.told()}"
         assert told.repeated <= whole.repeated + 1, f"killed after write {cut}: {told.writes.most_common(3)}"
 

@@ -164,12 +164,12 @@ class Theatre:
         return ""
 
     def _status(self, kind: str, name: str, generation: int = 0) -> Any:
-        """The status, once it speaks of this generation or a later one and every condition has a reason."""
+        """The status, once it speaks in our words of this generation or a later one, with a reason for everything."""
         obj = self.objects.get((kind, name))
         status = (obj or {}).get("status") or {}
         told = status.get("conditions") or []
         wanted = max(generation, obj["metadata"]["generation"]) if obj else 1
-        current = status.get("observedGeneration", 0) >= wanted and told
+        current = status.get("observedGeneration", 0) >= wanted and any(c["type"] in WORDS for c in told)
         return status if current and all(c.get("reason") for c in told) else None
 
     async def told(self, kind: str, name: str) -> Any:
@@ -280,7 +280,7 @@ class Theatre:
 def _summary(status: Obj) -> tuple[str, str]:
     """What a status says of being accepted, or in the kinds that have no such word, of readiness or success."""
     told = {c["type"]: c for c in status["conditions"]}
-    name = next(word for word in ("Accepted", "Ready", "Succeeded") if word in told)
+    name = next(word for word in WORDS if word in told)
     return f"{name}={told[name]['status']}", str(told[name]["reason"])
 
 
@@ -295,6 +295,7 @@ def _waits_for_an_engine(mutation: Mutation) -> bool:
 
 
 FOREIGN = (["example.com/none"], ["none"])
+WORDS = ("Accepted", "Ready", "Succeeded")  # one of them stands in every status that is ours
 
 
 @asynccontextmanager
