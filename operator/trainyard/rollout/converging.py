@@ -15,7 +15,7 @@ from trainyard.rollout import rendering, routing, shortcuts, sizing, weights
 from trainyard.rollout.progress import CONTESTED_TIMES
 from trainyard.rollout.shortcuts import Shortcuts
 from trainyard.rollout.situation import Situation, is_complete
-from trainyard.rollout.state import ApplyObject, ShiftTraffic
+from trainyard.rollout.state import ApplyObject, NameBackend, ShiftTraffic
 from trainyard.systems.cluster.port import Obj
 
 CONTESTED = "RouteContested"
@@ -97,7 +97,15 @@ def route_to_apply(s: Situation) -> ShiftTraffic | None:
     live = s.seen.route
     if manifest is None or not (_differs(s, manifest, live) or _says_more(manifest, live)) or is_contested(s):
         return None
-    return ShiftTraffic(manifest, live["metadata"]["resourceVersion"] if live else None)
+    shift = NameBackend if _only_names(s) else ShiftTraffic
+    return shift(manifest, live["metadata"]["resourceVersion"] if live else None)
+
+
+def _only_names(s: Situation) -> bool:
+    """Whether the route would change by the canary's name alone: stable has everything, before and after."""
+    if s.canary is None or s.stable is None or s.is_canary_named or s.is_own_edit:
+        return False
+    return s.routed.get(s.stable.revision) == 100
 
 
 def _says_more(manifest: rendering.Rendered, live: Obj | None) -> bool:

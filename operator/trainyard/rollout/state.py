@@ -171,6 +171,13 @@ class ShiftTraffic(Action):
 
 
 @dataclass(frozen=True)
+class NameBackend(ShiftTraffic):
+    """Add a backend of weight 0 to the route. No request goes elsewhere by it, so what the stores say will do."""
+
+    irrevocable: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
 class MarkRevision(Action):
     """Write a revision's outcome ("": none) on its ControllerRevision, so that it survives a lost status."""
 

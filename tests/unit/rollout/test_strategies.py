@@ -1,6 +1,7 @@
 """Strategies as ladders, what stands beside the weights, and sizes where accelerators are short."""
 
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from tests.golden.rollout.stories import v1_serves, v2_comes
 from tests.golden.rollout.stories_of_strategies import BESIDE, canary, on_gpus
 from tests.golden.rollout.world import KEY, NAMESPACE, TARGET, World, version
 from tests.unit.rollout.making import NOW, revision, rollout, situation, told
+from trainyard.reconciling.plan import Plan
 from trainyard.resources.rollout import Rollout, Serving, Strategy
 from trainyard.resources.rollout_strategy import Cookie
 from trainyard.rollout import gateway, progress, routing, shortcuts, sizing, steps, strategies
-from trainyard.rollout.state import Measurement
+from trainyard.rollout.decide import decide
+from trainyard.rollout.room import RolloutRoom
+from trainyard.rollout.state import Measurement, Observed, ShiftTraffic
 from trainyard.systems.cluster.port import (
     CONTROLLER_REVISION,
     DEPLOYMENT,
@@ -378,6 +382,24 @@ async def test_a_canary_is_named_once_a_pod_of_it_is_ready_and_nobody_holds_it()
     del w.room["v2"]
     await w.settle(1)
     assert w.shares() == {"v1": 40, "v2": 60}
+
+
+async def test_a_name_in_the_route_is_no_reason_to_read_everything_live(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No request goes elsewhere by it. Weights are decided live."""
+    shifts: list[tuple[list[int], bool]] = []
+
+    def noted(_: RolloutRoom, observed: Observed, now: datetime) -> Plan:
+        found = decide(observed, now)
+        for action in found.actions:
+            if isinstance(action, ShiftTraffic):
+                backends = action.manifest["spec"]["rules"][-1]["backendRefs"]
+                shifts.append(([b["weight"] for b in backends], action.irrevocable))
+        return found
+
+    monkeypatch.setattr(RolloutRoom, "decide", noted)
+    w = World()
+    await v2_comes(w)
+    assert shifts == [([100], True), ([100, 0], False), ([80, 20], True)]
 
 
 async def test_pods_that_the_route_still_names_stay() -> None:
