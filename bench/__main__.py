@@ -55,7 +55,7 @@ def main() -> int:
         print("stopped; --resume goes on with the part that was running", file=sys.stderr)
         return 130
     except FAILURES as error:
-        print(f"failed: {progress.running}: {error or 'the part took too long'}", file=sys.stderr)
+        print(f"failed: {progress.running}: {str(error) or 'the part took too long'}", file=sys.stderr)
         return 1
     progress.done()
     _show(parts)

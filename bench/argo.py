@@ -54,7 +54,8 @@ class ArgoRollouts:
         self._flags, self._setup_flags = flags, setup_flags
 
     def install(self, rig: ApiServerRig) -> None:
-        """See `tools.Tool`."""
+        """See `tools.Tool`. The controller is built here, before anything is timed."""
+        builds.program("rollouts-controller")
         apply_manifests(rig, [*builds.manifests("argo-rollouts"), ISTIO])
 
     def command(self, rig: ApiServerRig, url: str) -> Command:  # noqa: ARG002 - the protocol's
