@@ -188,7 +188,7 @@ def attainable_weight(s: Situation) -> int:
         meant = min(meant, max(s.status.routed_weight or 0, partly))
     if meant <= live:
         return meant if meant == live or s.alive(s.stable) else live
-    if s.seen.route is not None and not (s.is_canary_named and s.is_route_accepted):
+    if not s.is_canary_named or (s.seen.route is not None and not s.is_route_accepted):
         return live
     return meant if s.is_canary_ready else max(live, _partly(s, meant))
 

@@ -122,13 +122,13 @@ class Situation:
 
     @property
     def is_canary_named(self) -> bool:
-        """Whether the route names the canary already, or nobody has a route yet.
+        """Whether the route names the canary already, or did with this weight before somebody deleted it.
 
         A gateway's proxy may hear of routes before it hears of backends, and answers 503 meanwhile. So the canary is
         a backend of weight 0 that the Gateway took, before anything leads to it.
         """
         if self.canary is None or self.seen.route is None:
-            return self.canary is not None
+            return self.canary is not None and self.is_settled
         named = weights.annotation(self.seen.route, naming.ANNOTATION_CANARY_REVISION)
         return self.canary.revision == named or self.canary.revision in self.routed
 

@@ -11,7 +11,7 @@ import yaml
 from tests.fakes.cluster import FakeCluster
 from tests.golden.rollout.stories import v1_serves, v2_comes
 from tests.golden.rollout.stories_of_strategies import BESIDE, canary, on_gpus
-from tests.golden.rollout.world import KEY, NAMESPACE, TARGET, World, version
+from tests.golden.rollout.world import KEY, NAMESPACE, ROUTE, TARGET, World, version
 from tests.unit.rollout.making import NOW, revision, rollout, situation, told
 from trainyard.reconciling.plan import Plan
 from trainyard.resources.rollout import Rollout, Serving, Strategy
@@ -382,6 +382,24 @@ async def test_a_canary_is_named_once_a_pod_of_it_is_ready_and_nobody_holds_it()
     del w.room["v2"]
     await w.settle(1)
     assert w.shares() == {"v1": 40, "v2": 60}
+
+
+async def test_a_canary_that_finds_no_route_is_named_first_too() -> None:
+    w = World()
+    await v1_serves(w)
+    w.add(version("v2", 2))
+    await w.visit()
+    w.cluster.remove(ROUTE)
+    w.gateway = False
+    await w.settle(1)
+    assert w.shares() == {"v1": 100, "v2": 0}
+    w.gateway = True
+    await w.settle(1)
+    assert w.shares() == {"v1": 80, "v2": 20}
+    w.cluster.remove(ROUTE)
+    w.gateway = False
+    await w.settle(1)
+    assert w.shares() == {"v1": 80, "v2": 20}, "it comes back whole"
 
 
 async def test_a_name_in_the_route_is_no_reason_to_read_everything_live(monkeypatch: pytest.MonkeyPatch) -> None:
