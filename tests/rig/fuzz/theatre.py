@@ -31,7 +31,7 @@ from trainyard.systems.artifacts.port import Manifest, ManifestFile
 
 NAMESPACE = "fuzz"
 BUCKET = "trainyard"
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 180.0
 PROMPT_SECONDS = 20.0  # for a witness, on a machine that does much else
 CALM_SECONDS = 2.0
 MOST_WRITES = 60  # of one mutation's whole life: a ladder climbed and taken down
