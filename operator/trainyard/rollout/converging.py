@@ -158,8 +158,8 @@ def _beside(s: Situation, weight: int) -> Shortcuts:
     if s.canary is None or is_back or not s.alive(s.canary):
         return shortcuts.NONE
     stands = bool(weights.annotation(s.seen.route, naming.ANNOTATION_SHORTCUTS))
-    is_awaited = s.is_canary_named and s.is_route_accepted and s.is_canary_ready
-    if not stands and (s.is_weight_held or not is_awaited):
+    is_known = s.is_canary_named and (s.is_route_accepted or s.seen.route is None)
+    if not stands and (s.is_weight_held or not (is_known and s.is_canary_ready)):
         return shortcuts.NONE
     return shortcuts.at_step(s.spec.strategy, s.steps, s.step, weight)
 

@@ -402,6 +402,17 @@ async def test_a_canary_that_finds_no_route_is_named_first_too() -> None:
     assert w.shares() == {"v1": 80, "v2": 20}, "it comes back whole"
 
 
+async def test_a_deleted_route_comes_back_with_its_header_route() -> None:
+    w = World()
+    await v2_comes(w, strategy=canary(*BESIDE))
+    before = w.route()["spec"]
+    assert len(before["rules"]) == 2
+    w.cluster.remove(ROUTE)
+    w.gateway = False
+    await w.settle(1)
+    assert w.route()["spec"] == before
+
+
 async def test_a_name_in_the_route_is_no_reason_to_read_everything_live(monkeypatch: pytest.MonkeyPatch) -> None:
     """No request goes elsewhere by it. Weights are decided live."""
     shifts: list[tuple[list[int], bool]] = []
