@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from trainyard.systems.cluster.port import Obj
+from trainyard.systems.cluster.port import SCALARS, Obj
 
 # Lists that other managers may add to: an item is found by these fields. All other lists are compared whole.
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -94,20 +94,23 @@ def parse_quantity(value: Any) -> Decimal | None:
 
 def _covers(live: Any, wanted: Any, field: str = "", parent: str = "") -> bool:
     """Whether a live value says at least what is wanted; `field` is its name, `parent` that of its map."""
-    if type(wanted) is str and live == wanted:  # most of what is compared
+    kind = type(wanted)
+    if kind is str and live == wanted:  # most of what is compared
         return True
-    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
-        return all(_covers_field(live, key, value, field) for key, value in wanted.items())
-    if _is_list(wanted) and _is_list(live):
-        return _covers_list(live, wanted, field)
+    if kind not in SCALARS:
+        if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+            return all(_covers_field(live, key, value, field) for key, value in wanted.items())
+        if _is_list(wanted) and _is_list(live):
+            return _covers_list(live, wanted, field)
     if parent in QUANTITIES or field in QUANTITY_FIELDS:
         return equal_quantities(live, wanted)
-    return type(live) is type(wanted) and bool(live == wanted)
+    return type(live) is kind and bool(live == wanted)
 
 
 def _covers_field(live: Mapping[str, Any], key: str, wanted: Any, field: str) -> bool:
-    if key in live and live[key] is not None:
-        return _covers(live[key], wanted, key, field)
+    value = live.get(key)
+    if value is not None:
+        return _covers(value, wanted, key, field)
     return wanted is None or wanted in ("", {}, [], ()) or (key in OMITTED and not wanted)
 
 

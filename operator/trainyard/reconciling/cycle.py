@@ -1,10 +1,10 @@
 """One visit to one object: observe, decide, carry out, in the write order that the architecture fixes.
 
 Actions first, in order and one write each; then the rows for the database; then the resulting status, only if it
-differs; then the events, which nothing but the object's next cycle waits for. Every write to the object itself
-carries the newest resourceVersion that this cycle knows. The first write that fails ends the cycle by its exception
-(`errors` says what follows); the next cycle starts from what is there. Called by `worker`, and by the golden
-histories of the kinds.
+differs; then the events, which nothing but the object's next cycle waits for. Rows go before an intent that moves no
+traffic. Every write to the object itself carries the newest resourceVersion that this cycle knows. The first write that
+fails ends the cycle by its exception (`errors` says what follows); the next cycle starts from what is there. Called by
+`worker`, and by the golden histories of the kinds.
 """
 
 import asyncio
@@ -135,8 +135,9 @@ class _Execution(Generic[Systems]):
     async def _act(self, action: Action) -> None:
         match action:
             case WriteStatus():
-                generation = int(self.obj["metadata"].get("generation", 0))
-                await self._write_status(statuses.keeping_rows(action.status, self._status(), generation))
+                if self.plan.records and not action.irrevocable:
+                    await self._try_rows()  # once the intent stands nobody makes them again; traffic does not wait
+                await self._write_status(self._intended(action.status))
             case PatchMetadata():
                 if _releases(action, self.obj):
                     await self._try_rows()  # there is no status left to keep them in afterwards
@@ -153,6 +154,13 @@ class _Execution(Generic[Systems]):
         if rows and not await self.cycle.record([statuses.as_record(row) for row in rows]):
             self.rows = rows[-statuses.UNRECORDED_LIMIT :]
             self.dropped = len(rows) - len(self.rows)
+
+    def _intended(self, status: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return an intent's status with the rows that wait; those of this plan are among them if they were offered."""
+        generation = int(self.obj["metadata"].get("generation", 0))
+        if self.tried:
+            return statuses.with_rows(status, self._status(), self.rows, generation, self.now)
+        return statuses.keeping_rows(status, self._status(), generation)
 
     async def _write_last_status(self) -> None:
         live = self._status()

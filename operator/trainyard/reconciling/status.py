@@ -10,6 +10,7 @@ from typing import Any
 
 from trainyard.reconciling.plan import Record
 from trainyard.resources.foreign import parts
+from trainyard.systems.cluster.port import SCALARS
 
 UNRECORDED_LIMIT = 50
 RECORDED = "Recorded"
@@ -21,6 +22,8 @@ Status = Mapping[str, Any]
 
 def normalised(value: Any) -> Any:
     """Return a value in which absent and empty are the same: no None, no empty map or list as a field."""
+    if type(value) in SCALARS:
+        return value
     if isinstance(value, Mapping):
         fields = {key: normalised(inner) for key, inner in value.items()}
         return {key: inner for key, inner in fields.items() if not _is_empty(inner)}
@@ -34,6 +37,8 @@ def difference(live: Any, wanted: Status) -> dict[str, Any]:
 
     What the live map has and the wanted one lacks is set to null.
     """
+    if live == wanted:  # where most visits end
+        return {}
     now, then = normalised(live if isinstance(live, Mapping) else {}), normalised(wanted)
     patch: dict[str, Any] = {key: None for key in now if key not in then}
     for key in then:
@@ -45,7 +50,7 @@ def difference(live: Any, wanted: Status) -> dict[str, Any]:
 
 
 def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, Mapping | list) and not value)
+    return value is None or (not value and isinstance(value, Mapping | list))
 
 
 def waiting_rows(status: Status) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from trainyard.resources.rollout import Ending, RevisionStatus
 from trainyard.rollout import converging, history, recovery, rendering, routing
 from trainyard.rollout.moves import Move, plan
 from trainyard.rollout.situation import Situation
-from trainyard.rollout.state import ApplyObject, Remember, Remove, ShiftTraffic
+from trainyard.rollout.state import ApplyObject, Intend, Remember, Remove, ShiftTraffic
 from trainyard.rollout.times import since
 from trainyard.rollout.weights import annotation
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE, SERVICE, Kind, Obj, Ref
@@ -39,8 +39,8 @@ def _empty_canary(s: Situation) -> Move | None:
     meant = s.thinking_of(weight=0, ending=ending)
     shift = converging.route_to_apply(meant)
     if shift is None:
-        return Move(meant.status, intent=True, again=AGAIN_SECONDS) if s.spec.deletion_policy == "Orphan" else None
-    return Move(meant.status, (shift,), intent=True)
+        return Move(meant.status, intent=Intend, again=AGAIN_SECONDS) if s.spec.deletion_policy == "Orphan" else None
+    return Move(meant.status, (shift,), intent=Intend)
 
 
 def _remove_canary(s: Situation) -> Move | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from trainyard import naming
-from trainyard.reconciling.plan import Action, Note, Plan
+from trainyard.reconciling.plan import Action, Note, Plan, WriteStatus
 from trainyard.resources.base import MOST_ROWS
 from trainyard.resources.conditions import find, merge
 from trainyard.resources.rollout import MetricStatus, RolloutStatus
@@ -17,7 +17,7 @@ from trainyard.rollout.admission import Refusal
 from trainyard.rollout.pods import NO_CAPACITY
 from trainyard.rollout.progress import is_measured, next_measurement, step_key
 from trainyard.rollout.situation import Situation
-from trainyard.rollout.state import Intend, Progress, Remember, ShiftTraffic
+from trainyard.rollout.state import Progress, Remember, ShiftTraffic
 from trainyard.rollout.times import since
 
 FLUSH_SECONDS = 60.0
@@ -35,13 +35,13 @@ FOREIGN = ("unrecorded", "conditions")
 class Move:
     """What a rule answers: the status meant, and what has to be written for it.
 
-    intent: the status goes first, before the actions. rows: data of decisions to record. again: seconds until the
-    next visit, where the rule knows better than the situation.
+    intent: as which write the status goes first, before the actions; None where they may come without it. rows: data of
+    decisions to record. again: seconds until the next visit, where the rule knows better than the situation.
     """
 
     status: RolloutStatus
     actions: tuple[Action, ...] = ()
-    intent: bool = False
+    intent: type[WriteStatus] | None = None
     notes: tuple[Note, ...] = ()
     rows: tuple[Mapping[str, Any], ...] = ()
     refused: Refusal | None = None
@@ -59,7 +59,7 @@ def plan(s: Situation, move: Move) -> Plan:
     if flushed != s.status:
         progress = replace(progress, flushed=s.seen.monotonic)
     wire = flushed.to_wire()
-    first = (Intend(wire),) if move.intent else ()
+    first = (move.intent(wire),) if move.intent else ()
     return Plan(
         actions=(*first, *move.actions, Remember(progress)),
         status=wire,

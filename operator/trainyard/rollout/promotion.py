@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from trainyard.reconciling.plan import Action, Note
+from trainyard.reconciling.plan import Action, Note, WriteStatus
 from trainyard.resources.rollout import Ending, Outcome, RevisionStatus
 from trainyard.rollout import converging, history, steps
 from trainyard.rollout.moves import Move
 from trainyard.rollout.revisions import REJECTED
 from trainyard.rollout.situation import Situation
-from trainyard.rollout.state import MarkRevision
+from trainyard.rollout.state import Intend, MarkRevision
 from trainyard.rollout.times import stamp_up
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, Ref
 
@@ -35,12 +35,15 @@ NO_CANARY = {
 
 
 def begin(s: Situation, revision: RevisionStatus) -> Move:
-    """Begin a canary at its first step. The first version ever, and one that was stable lately, go straight up."""
+    """Begin a canary at its first step, and make its objects; they move no traffic, so what the stores say will do.
+
+    The first version ever, and one that was stable lately, go straight up.
+    """
     first, back = s.stable is None, s.is_wanted_back
     straight = first or back or not s.steps
     started = stamp_up(s.now)
-    meant = s.status.model_copy(
-        update=NO_CANARY
+    meant = s.thinking_of(
+        **NO_CANARY
         | {
             "canary": revision,
             "weight": 100 if straight else steps.weight_at(s.steps, 0),
@@ -56,8 +59,10 @@ def begin(s: Situation, revision: RevisionStatus) -> Move:
     )
     message = f"revision {revision.revision} of version {revision.version} begins{f'; {BACK}' if back else ''}"
     return Move(
-        meant,
-        rows=(history.row("Started", revision, weight=meant.weight),),
+        meant.status,
+        converging.objects_to_apply(meant),
+        intent=WriteStatus,
+        rows=(history.row("Started", revision, weight=meant.status.weight),),
         notes=(Note("RolloutStarted", message, f"{revision.revision}/{s.at}"),),
     )
 
@@ -102,7 +107,7 @@ def _intend(s: Situation, changes: dict[str, object], notes: tuple[Note, ...] = 
     if not meant.is_canary_ready and meant.status.unavailable_since is None:
         meant = meant.thinking_of(unavailable_since=s.at)
     actions = converging.differences(meant) if meant.status.weight != s.status.weight else ()
-    return Move(meant.status, actions, intent=meant.status.weight != s.status.weight, notes=notes)
+    return Move(meant.status, actions, intent=Intend if meant.status.weight != s.status.weight else None, notes=notes)
 
 
 def go_back(s: Situation, outcome: Outcome, message: str, by: str = "", **more: object) -> Move:
@@ -119,7 +124,7 @@ def go_back(s: Situation, outcome: Outcome, message: str, by: str = "", **more: 
     meant = s.thinking_of(**(changes | more))
     shift = converging.route_to_apply(meant)
     actions: tuple[Action, ...] = (shift,) if shift else ()
-    return Move(meant.status, actions + _mark(meant), intent=True)
+    return Move(meant.status, actions + _mark(meant), intent=Intend)
 
 
 def _mark(s: Situation) -> tuple[Action, ...]:

@@ -155,8 +155,8 @@ class ApplyObject(Action):
 
     @property
     def at_once(self) -> bool:
-        """A Deployment and its Service need each other only once there is weight; the revision comes before both."""
-        return self.manifest["kind"] in {"Deployment", "Service"}
+        """A revision's objects need each other only once the route names it, which all of them come before."""
+        return True
 
 
 @dataclass(frozen=True)

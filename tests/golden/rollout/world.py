@@ -304,6 +304,11 @@ class World:
         earlier = [r for r, n in self.names.items() if n.rstrip("'") == name]
         self.names.setdefault(revision, name + "'" * len(earlier))
 
+    def kept(self) -> set[str]:
+        """The versions whose revisions are kept."""
+        labels = (obj["metadata"].get("labels") or {} for obj in self.cluster.all(port.CONTROLLER_REVISION))
+        return {self.version_of(found[naming.LABEL_REVISION]) for found in labels if naming.LABEL_REVISION in found}
+
     def available(self, name: str) -> int:
         """How many pods of a version are ready."""
         for obj in self.cluster.all(port.DEPLOYMENT):

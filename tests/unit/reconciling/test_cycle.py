@@ -1,8 +1,8 @@
 import itertools
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -23,6 +23,13 @@ from trainyard.systems.cluster.port import (
 )
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Final(WriteStatus):
+    """An intent that nothing puts back."""
+
+    irrevocable: ClassVar[bool] = True
 
 
 class Killed(BaseException):
@@ -264,6 +271,26 @@ async def test_an_intent_leaves_waiting_rows_alone(cluster: FakeCluster) -> None
     assert status(cluster)["a"] == 2
     assert len(status(cluster)["unrecorded"]) == 1
     assert condition(cluster, "Recorded")["status"] == "False"
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["database", "no database"])
+async def test_no_row_of_a_decision_is_lost_when_it_ends_after_its_intent(cluster: FakeCluster, up: bool) -> None:
+    database = Database(up)
+    room = ScriptedRoom(Plan(actions=(WriteStatus({"a": 2}), Fail(Unavailable("away"))), records=(row(1),)))
+    with pytest.raises(Unavailable):
+        await Cycle[Cluster](room, cluster, cluster, database.record).run(KEY, NOW)
+    assert status(cluster)["a"] == 2
+    assert len(database.rows) + len(status(cluster).get("unrecorded", ())) == 1
+    assert condition(cluster, "Recorded")["status"] == str(up)
+
+
+async def test_traffic_does_not_wait_for_the_database(cluster: FakeCluster) -> None:
+    database = Database()
+    asked: list[int] = []
+    cluster.on_write(lambda _: asked.append(database.asked))
+    await run(cluster, Plan(actions=(Final({"a": 2}),), status={"a": 2}, records=(row(1),)), database)
+    assert asked[0] == 0
+    assert list(database.rows)
 
 
 async def test_at_most_fifty_rows_wait_and_the_newest_stay(cluster: FakeCluster) -> None:

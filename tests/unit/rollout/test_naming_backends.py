@@ -12,6 +12,7 @@ from trainyard.reconciling.plan import Plan
 from trainyard.rollout.decide import decide
 from trainyard.rollout.room import RolloutRoom
 from trainyard.rollout.state import Observed, ShiftTraffic
+from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, Unavailable
 
 
 @pytest.mark.parametrize("steps", [({"setWeight": 20}, {"pause": {}}), BESIDE], ids=["weight", "header and mirror"])
@@ -63,6 +64,21 @@ async def test_a_canary_that_finds_no_route_is_named_first_too() -> None:
     w.gateway = False
     await w.settle(1)
     assert w.shares() == {"v1": 80, "v2": 20}, "it comes back whole"
+
+
+async def test_a_canary_is_kept_before_it_is_named() -> None:
+    """Its objects are written at the same time; the process may have died before the one that says what it serves."""
+    w = World()
+    await v1_serves(w)
+    w.add(version("v2", 2))
+    w.cluster.fail("apply", CONTROLLER_REVISION, Unavailable("cut off"))
+    with pytest.raises(Unavailable):
+        await w.visit()
+    assert len(w.cluster.all(DEPLOYMENT)) == 2
+    assert w.kept() == {"v1"}
+    await w.settle(1)
+    assert w.kept() == {"v1", "v2"}
+    assert w.shares() == {"v1": 80, "v2": 20}
 
 
 async def test_a_deleted_route_comes_back_with_its_header_route() -> None:

@@ -6,7 +6,7 @@ Retries nothing: a cycle that failed is run again by the queue.
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from trainyard.systems.cluster.port import KINDS, SECRET_METADATA, Conflict, Kind, NotFound, Obj, Ref
+from trainyard.systems.cluster.port import KINDS, SCALARS, SECRET_METADATA, Conflict, Kind, NotFound, Obj, Ref
 from trainyard.systems.cluster.reflector import Mirror
 from trainyard.systems.cluster.store import says
 from trainyard.systems.cluster.transport import APPLY, JSON, MERGE, METADATA, Transport, path, trimmed
@@ -119,6 +119,8 @@ def _at_version(body: dict[str, Any], resource_version: str | None) -> dict[str,
 
 def plain(value: Any) -> Any:
     """Return a value as JSON knows it: dicts and lists for any mapping and sequence."""
+    if type(value) in SCALARS:
+        return value
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Protocol
 
 Obj = Mapping[str, Any]
+# Types of what JSON writes as one value. Asked for first: whether something is a map or a list takes far longer.
+SCALARS: frozenset[type] = frozenset({str, int, float, bool, type(None)})
 
 
 class Kind(NamedTuple):
