@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def check_route(w: World) -> None:
     """Weights sum to 100, the canary has no more than status says, and only what is ready is given more.
 
-    What is named newly is kept as a revision by then, or nobody could say later what served.
+    What is named newly was kept as a revision by then, or nobody could say later what served.
     """
     shares, status = w.shares(), w.status()
     before = w.weights[-1] if w.weights else {}
@@ -21,7 +21,7 @@ def check_route(w: World) -> None:
     if canary and not first:
         assert shares.get(canary, 0) <= max(status.get("weight", 0), before.get(canary, 0)), (shares, status)
     unkept = shares.keys() - before.keys() - w.kept()
-    assert not unkept, f"{unkept} named by the route, with no revision that says what it serves"
+    assert not unkept, f"{unkept} named by the route, with no revision that would say what it serves"
     given_up = [name for name, weight in before.items() if weight > shares.get(name, 0)]
     for name, weight in shares.items():
         assert first or not weight or not before or name in before, f"weight for {name}, which the gateway did not know"

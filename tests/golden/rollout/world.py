@@ -305,9 +305,8 @@ class World:
         self.names.setdefault(revision, name + "'" * len(earlier))
 
     def kept(self) -> set[str]:
-        """The versions whose revisions are kept."""
-        labels = (obj["metadata"].get("labels") or {} for obj in self.cluster.all(port.CONTROLLER_REVISION))
-        return {self.version_of(found[naming.LABEL_REVISION]) for found in labels if naming.LABEL_REVISION in found}
+        """The versions whose revision has been written; somebody may have deleted it since."""
+        return set(self.names.values())
 
     def available(self, name: str) -> int:
         """How many pods of a version are ready."""
