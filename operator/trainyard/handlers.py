@@ -25,6 +25,7 @@ IDLE_SECONDS = 0.1
 
 Rooms = Sequence[Room[Any, Systems]]
 
+START_AGAIN_SECONDS = 5.0  # after a start that failed: a port was taken
 RECONNECT_SECONDS = 2.0  # kopf's watches are the second pair of ears: no hurry, and no storm on a sick server
 
 KINDS = (TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT)
@@ -49,7 +50,7 @@ def register(registry: kopf.OperatorRegistry, rooms: Callable[[], Rooms], read: 
     """Hang the operator into a kopf registry. Settings are read and rooms made when it starts."""
     running: list[Operator] = []
 
-    @kopf.on.startup(registry=registry)
+    @kopf.on.startup(registry=registry, backoff=START_AGAIN_SECONDS)
     async def start(settings: kopf.OperatorSettings, **_: Any) -> None:
         configured = read()
         _configure(settings)

@@ -46,14 +46,22 @@ class Operator:
         self._waiting: dict[Ref, int] = {}
 
     async def start(self) -> None:
-        """Wire the clients, listen for probes, start to watch, and run for the Lease."""
+        """Wire the clients, listen for probes, start to watch, and run for the Lease.
+
+        What a start that fails has opened is closed again: kopf starts another operator later. Raises OSError where a
+        port is taken.
+        """
         self._wired = await wire(self._settings, self._changed, self._wall)
         self._worker = _worker(self._settings, self._rooms, self._wired, self._wall, self._report)
         self._queue: Queue[Ref] = Queue(self._worker.visit, self._settings.workers)
-        self._collectors = self._measure()
         self._servers = self._make_servers()
-        for server in self._servers:
-            await server.start()
+        try:
+            for server in self._servers:
+                await server.start()
+        except OSError:
+            await self._close()
+            raise
+        self._collectors = self._measure()
         self._tasks = [self._spawn("watching", self._wired.mirror.run()), self._spawn("leading", self._lead())]
 
     async def stop(self) -> None:
@@ -65,10 +73,13 @@ class Operator:
         if not await self._queue.drain(DRAIN_SECONDS):
             log.warning("some visits did not end in %.0f s and were cut off", DRAIN_SECONDS)
         await self._wired.leadership.release()
-        for server in self._servers:
-            await server.stop()
         for collector in self._collectors:
             telemetry.REGISTRY.unregister(collector)
+        await self._close()
+
+    async def _close(self) -> None:
+        for server in self._servers:
+            await server.stop()
         await self._wired.close()
 
     def notice(self, key: Ref, version: str) -> None:

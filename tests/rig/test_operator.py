@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import random
 import signal
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
@@ -123,6 +124,23 @@ async def test_it_does_its_work_then_rests(
         assert len(audited(rig, process.user)) == len(written)
         assert process.metric("trainyard_operator_writes_total") == len(written)
         assert process.metric("trainyard_operator_lease_held") == 1.0
+
+
+async def test_a_port_that_is_taken_is_waited_for(
+    rig: ApiServerRig, cluster: KubernetesCluster, name: str, tmp_path: Path
+) -> None:
+    ref = await make(cluster, name, steps=1)
+    process = Process(rig, name, tmp_path)
+
+    async def told() -> bool:
+        return "address already in use" in process.log.read_text()
+
+    with socket.create_server(("0.0.0.0", process.metrics)) as taken, process:  # noqa: S104 - as the operator does
+        await until(told, "it says so")
+        taken.close()
+        await until(partial(at_step, cluster, ref, 1), "its step, once the port is free")
+        assert process.metric("trainyard_operator_lease_held") == 1.0
+        assert process.page(process.probes, "/healthz")[0] == 200
 
 
 async def test_it_lets_go_of_what_is_deleted(
