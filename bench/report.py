@@ -126,7 +126,8 @@ def table(parts: Sequence[Part], titles: Mapping[str, str]) -> Table:
     """Return the figures of one number of Rollouts for people, a tool a column."""
     shown = Table("figure", *(titles[part.tool] for part in parts), "unit", "target")
     shown.title = f"{parts[0].rollouts} Rollouts"
-    shown.columns[0].no_wrap = True
+    for column in shown.columns[1:]:
+        column.no_wrap = True  # in a narrow window the names are folded, never a number
     for column in shown.columns[1:-2]:
         column.justify = "right"
     for row in ROWS:

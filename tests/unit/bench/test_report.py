@@ -1,8 +1,10 @@
 """What the benchmark makes of its measurements."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from bench.figures import Request
 from bench.measuring import Plan, Results, Stretch
@@ -78,6 +80,14 @@ def test_a_table_has_a_column_for_each() -> None:
     shown = table([part("trainyard"), part("other")], TITLES)
     assert [column.header for column in shown.columns] == ["figure", "Trainyard", "Other", "unit", "target"]
     assert shown.row_count > len(ROWS)
+
+
+def test_no_number_is_cut_in_a_narrow_window() -> None:
+    made = [part(tool, burst_done_s=1234.5) for tool in ("trainyard", "other", "another")]
+    page = io.StringIO()
+    Console(width=80, file=page).print(table(made, {**TITLES, "another": "Another one"}))
+    assert page.getvalue().count("1,234.50") == 3
+    assert "% of a core" in page.getvalue()
 
 
 def test_what_is_missed_and_who_is_ahead_is_said() -> None:
