@@ -90,8 +90,8 @@ class Plan:
 
     actions: in order, one write each, but for what may go at once. status: the whole resulting status, written last
     and only if it differs from the one observed (None: leave it alone). records: rows for the database, tried before
-    that last status write, and before an intent that can be put back; those that could not be written are kept in `status.unrecorded`. notes: events, posted
-    after.
+    that last status write, and before an intent that can be put back; those that could not be written are kept in
+    `status.unrecorded`. notes: events, posted after.
     revisit_after: seconds until the next visit (None: when something changes, or at the regular visit).
     """
 
