@@ -23,11 +23,7 @@ class Action:
     irrevocable: ClassVar[bool] = False
     hangs_on: ClassVar[frozenset[Kind] | None] = None
     by_name: ClassVar[bool] = False
-
-    @property
-    def at_once(self) -> bool:
-        """See above."""
-        return False
+    at_once: ClassVar[bool] = False
 
 
 @dataclass(frozen=True)

@@ -151,12 +151,8 @@ class Intend(WriteStatus):
 class ApplyObject(Action):
     """Bring a ControllerRevision, Deployment or Service to its rendering."""
 
+    at_once: ClassVar[bool] = True  # they need each other only once the route names the revision, after all of them
     manifest: Obj
-
-    @property
-    def at_once(self) -> bool:
-        """A revision's objects need each other only once the route names it, which all of them come before."""
-        return True
 
 
 @dataclass(frozen=True)
