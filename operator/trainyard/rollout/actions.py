@@ -7,9 +7,8 @@ from typing import Any
 from trainyard.reconciling.plan import Action, Note
 from trainyard.resources.rollout import UserAction
 from trainyard.resources.rollout_status import ActionResult
-from trainyard.rollout import history, promotion, steps
+from trainyard.rollout import history, promotion, revisions, steps
 from trainyard.rollout.moves import Move
-from trainyard.rollout.revisions import status_of
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import MarkRevision
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, Ref
@@ -63,14 +62,14 @@ def _retry(s: Situation, action: UserAction) -> Move | None:
     """Forget the rejections of a revision's version: the one named, or the one that is wanted."""
     refused = s.wanted.refused
     revision = action.revision or (refused.revision if refused else "")
-    if revision not in s.status.rejected:
+    if revision not in revisions.rejected(s.status, s.seen.stored):
         return None
     kept = s.seen.stored.get(revision)
     version = kept.version if kept else refused.version if refused and refused.revision == revision else ""
     freed = {revision} | {r for r, k in s.seen.stored.items() if k.version == version}
     rejected = tuple(r for r in s.status.rejected if r not in freed)
     meant = s.status.model_copy(update={"rejected": rejected, **_answered(s, action, "Done")})
-    rows = (history.row("Retried", status_of(kept), by=action.by),) if kept else ()
+    rows = (history.row("Retried", revisions.status_of(kept), by=action.by),) if kept else ()
     note = Note("Retried", f"{_who(s, action)} lets revision {revision} be tried again", action.id)
     return Move(meant, _unmark(s, freed), rows=rows, notes=(note,), again=0.0)
 

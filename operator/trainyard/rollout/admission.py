@@ -83,8 +83,9 @@ def _hosts_meet(one: Iterable[str], other: Iterable[str]) -> bool:
 
 
 def _is_earlier(rival: Rival, s: Situation) -> bool:
-    mine = (s.rollout.metadata.creation_timestamp or "", s.name)
-    return (rival.created, rival.name) < mine
+    """Whether a rival comes before this Rollout. Of those made in the same second, one that serves already."""
+    mine = (s.rollout.metadata.creation_timestamp or "", s.stable is None, s.name)
+    return (rival.created, not rival.serves, rival.name) < mine
 
 
 def has_finalizer(s: Situation) -> bool:

@@ -39,12 +39,14 @@ async def measure(
     """Return the answers of the interval that is due, None where none is."""
     status, scrape = rollout.status, systems.config.scrape_interval_seconds
     started = parse(status.step_started_time)
-    if before is None or started is None or not progress.is_measured(rollout, status):
+    asked = progress.is_measured(rollout, status) or progress.is_watched(rollout, status)
+    if before is None or started is None or not asked:
         return None
     slot = progress.due(rollout, status, before, monotonic, scrape)
-    coming = max(before.slot + 1, analysis.first_slot(rollout.spec.analysis, scrape, started))
-    at = analysis.instant(started, coming if slot is None else slot, rollout.spec.analysis.interval_seconds)
-    asking = Asking(rollout, systems, shared, at, started, progress.analysis_now(rollout, status).metrics)
+    spec, now = progress.analysis_now(rollout, status), before.wall + timedelta(seconds=monotonic - before.seen)
+    coming = progress.next_slot(spec, started, before, now, scrape)
+    at = analysis.instant(started, coming if slot is None else slot, spec.interval_seconds)
+    asking = Asking(rollout, systems, shared, at, started, spec.metrics)
     if slot is not None:
         return await asking.measured(slot)
     asking.expect()

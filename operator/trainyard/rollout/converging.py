@@ -166,7 +166,7 @@ def _beside(s: Situation, weight: int) -> Shortcuts:
 
 def _first_route(s: Situation) -> rendering.Rendered | None:
     """Render the route of the first version: all of it, once its pods are ready."""
-    if s.canary is None or not s.is_canary_ready or (s.frozen and s.seen.route is None):
+    if s.canary is None or not s.is_canary_ready or (s.is_weight_held and s.seen.route is None):
         return None
     return routing.route(s.rollout, [(s.canary.revision, 100)], routing.annotations(s.canary.revision, "", None))
 
@@ -186,6 +186,9 @@ def attainable_weight(s: Situation) -> int:
     if s.is_weight_held:
         partly = live if sizing.extra_pods(s.spec.strategy, s.serving) is not None else 0
         meant = min(meant, max(s.status.routed_weight or 0, partly))
+    confirmed = s.status.routed_weight or 0
+    if confirmed < meant <= live and not s.is_canary_ready and s.alive(s.stable):
+        return confirmed  # whoever wrote that much did not ask whether the pods are there
     if meant <= live:
         return meant if meant == live or s.alive(s.stable) else live
     if not s.is_canary_named or (s.seen.route is not None and not s.is_route_accepted):
@@ -222,6 +225,8 @@ def is_drifted(s: Situation) -> bool:
     is_ours_due = s.canary is not None and s.status.routed_weight != s.status.weight
     if manifest is None or live is None or s.is_own_edit or is_ours_due:
         return False
+    if not weights.annotation(live, naming.ANNOTATION_STABLE_REVISION):
+        return True  # every route of ours says so: somebody wrote it without
     told = manifest["metadata"]["annotations"]
     same_roles = all(weights.annotation(live, name) == told.get(name, "") for name in ROLE_ANNOTATIONS)
     return same_roles and (needs_apply({"spec": manifest["spec"]}, live) or _says_more(manifest, live))

@@ -5,7 +5,7 @@ Everything is decided from what is observed, so a crash between any two writes i
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from trainyard import naming
 from trainyard.reconciling.plan import Action, Note, PatchMetadata, Plan
@@ -24,12 +24,12 @@ from trainyard.rollout import (
 )
 from trainyard.rollout.admission import HANDS_OFF, has_finalizer, refusal
 from trainyard.rollout.clock import on_one_clock
-from trainyard.rollout.moves import Move, plan, was_paused, was_short
+from trainyard.rollout.moves import Move, paused_since, plan, was_short
 from trainyard.rollout.pods import trouble
-from trainyard.rollout.progress import advanced, is_measured
+from trainyard.rollout.progress import advanced, is_measured, is_watched
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import Observed, Remove
-from trainyard.rollout.times import parse, since
+from trainyard.rollout.times import parse, since, stamp
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, SERVICE, Ref
 
 Rule = Callable[[Situation], Move | None]
@@ -57,16 +57,18 @@ def situation(observed: Observed, rollout: Rollout, now: datetime) -> Situation:
     """Return what the rules ask, with this visit's time and measurement in it."""
     told = rollout.status
     s = Situation(observed, rollout, told, now, advanced(rollout, told, observed, now))
-    if told.unavailable_since is None or not _deadline_begins_again(s):
+    if told.unavailable_since is None or s.spec.paused:
         return s
-    return s.thinking_of(unavailable_since=s.at)
+    if was_short(told) and not status.is_short(s):
+        return s.thinking_of(unavailable_since=s.at)  # there was no room for it until now
+    paused = paused_since(told)
+    return s.thinking_of(unavailable_since=_later(told.unavailable_since, paused, now)) if paused else s
 
 
-def _deadline_begins_again(s: Situation) -> bool:
-    """Whether the canary could not be waited for until now: `spec.paused` held it, or there was no room for it."""
-    if s.spec.paused:
-        return False
-    return was_paused(s.status) or (was_short(s.status) and not status.is_short(s))
+def _later(since: str, paused: str, now: datetime) -> str:
+    """Return the moment that is as long ago now as `since` was when `spec.paused` began to hold."""
+    began, held = parse(since), parse(paused)
+    return stamp(now - max(held - began, timedelta())) if began and held else stamp(now)
 
 
 def refuse(s: Situation) -> Move | None:
@@ -133,8 +135,15 @@ def supersede(s: Situation) -> Move | None:
     if s.stable is None:
         return promotion.begin(s, wanted)
     if wanted.revision == s.stable.revision:
-        return promotion.go_back(s, "RolledBack", f"version {wanted.version}, which serves, is wanted again")
+        return promotion.go_back(s, "RolledBack", _why_stable(s, wanted.version))
     return promotion.go_back(s, "Superseded", f"version {wanted.version} (revision {wanted.revision}) is wanted")
+
+
+def _why_stable(s: Situation, version: str) -> str:
+    refused = s.wanted.refused
+    if refused is None:
+        return f"version {version}, which serves, is wanted again"
+    return f"version {refused.version} is wanted, which was rejected; version {version} serves"
 
 
 def begin(s: Situation) -> Move | None:
@@ -204,7 +213,7 @@ def promote(s: Situation) -> Move | None:
         return None
     if s.stable is None:
         return promotion.promoted(s, s.canary, s.status.ending)
-    at_end = s.status.weight == 100 and s.step >= len(s.steps)
+    at_end = s.status.weight == 100 and s.step >= len(s.steps) and s.alive(s.canary)
     return promotion.promoted(s, s.canary, s.status.ending) if at_end else None
 
 
@@ -247,8 +256,9 @@ def _forget(s: Situation, revision: str) -> Action:
 
 
 def hold_paused(s: Situation) -> Move | None:
-    """`spec.paused`: everything stays as it is."""
-    return Move(s.status) if s.canary is not None and s.is_held_by_person else None
+    """`spec.paused`: everything stays as it is, and no time of it counts for `maxHoldSeconds`."""
+    held = s.canary is not None and s.is_held_by_person
+    return Move(s.status.model_copy(update={"held_since": None})) if held else None
 
 
 def hold_frozen(s: Situation) -> Move | None:
@@ -268,7 +278,7 @@ def wait_for_weight(s: Situation) -> Move | None:
 
 def abort_on_failed_analysis(s: Situation) -> Move | None:
     """A metric failed more often than it may."""
-    if not is_measured(s.rollout, s.status):
+    if not (is_measured(s.rollout, s.status) or is_watched(s.rollout, s.status)):
         return None
     message = analysis.over_limit(s.analysis, s.progress.metrics)
     return promotion.go_back(s, "Aborted", message) if message else None
@@ -311,7 +321,7 @@ def _is_done(s: Situation) -> bool:
 
 def abort_on_no_data(s: Situation) -> Move | None:
     """Measurements hold the step for too long, and the Rollout says to abort then."""
-    if s.analysis.on_no_data != "Abort" or not status.is_held_too_long(s) or not s.progress.looked:
+    if s.analysis.on_no_data != "Abort" or not status.is_held_too_long(s) or s.progress.looked_at is None:
         return None
     poor = next((m for m in s.progress.metrics if m.verdict not in ("Pass", "Fail")), None)
     what = f"{poor.name}: {poor.verdict} ({poor.message})" if poor else "the share of requests is off"

@@ -15,7 +15,7 @@ from trainyard.resources.rollout import MetricStatus, RolloutStatus
 from trainyard.rollout import converging, freeze, history, status, steps
 from trainyard.rollout.admission import Refusal
 from trainyard.rollout.pods import NO_CAPACITY
-from trainyard.rollout.progress import is_measured, next_measurement, step_key
+from trainyard.rollout.progress import is_measured, is_watched, next_measurement, step_key
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import Progress, Remember, ShiftTraffic
 from trainyard.rollout.times import since
@@ -163,9 +163,10 @@ def _deadlines(s: Situation) -> list[float]:
 
 def _pause_ends(s: Situation) -> list[float]:
     """Return when the running step wants to be looked at."""
-    if s.canary is None or s.spec.paused or not s.is_routed:
+    watched = is_watched(s.rollout, s.status)
+    if s.canary is None or s.spec.paused or not (s.is_routed or watched):
         return []
-    if is_measured(s.rollout, s.status):
+    if watched or is_measured(s.rollout, s.status):
         scrape = s.seen.config.scrape_interval_seconds
         return [next_measurement(s.rollout, s.status, s.progress, s.now, scrape)]
     if not s.is_placed:
@@ -177,10 +178,11 @@ def _pause_ends(s: Situation) -> list[float]:
     return [] if seconds is None else [min(interval, left) if left > 0 else interval]
 
 
-def was_paused(told: RolloutStatus) -> bool:
-    """Whether the last status was held by `spec.paused`."""
+def paused_since(told: RolloutStatus) -> str | None:
+    """Return since when `spec.paused` holds, as the last status tells; None where it did not."""
     paused = find(told.conditions, "Paused")
-    return paused is not None and paused.status == "True" and paused.reason == "Requested"
+    requested = paused is not None and paused.status == "True" and paused.reason == "Requested"
+    return paused.last_transition_time if paused and requested else None
 
 
 def was_short(told: RolloutStatus) -> bool:

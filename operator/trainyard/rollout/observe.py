@@ -205,6 +205,7 @@ def _rival(obj: Obj) -> Rival | None:
     return Rival(
         meta.name,
         meta.creation_timestamp or "",
+        rollout.status.stable is not None,
         traffic.hostnames,
         traffic.path,
         tuple((p.namespace or meta.namespace, p.name) for p in traffic.parent_refs),

@@ -11,6 +11,7 @@ IMAGE_REASONS = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 )
 NO_CAPACITY = "InsufficientCapacity"
+NO_NODE_YET = frozenset({"Unschedulable", "SchedulingGated"})  # a gate: Kueue and the like wait for quota
 MESSAGE_LIMIT = 300
 _SENTENCES = {
     "DigestMismatch": "the model's bytes are not those of its digest",
@@ -24,9 +25,13 @@ _SENTENCES = {
 
 
 def trouble(pods: Iterable[Obj]) -> tuple[str, str]:
-    """Return (reason, sentence) of the first pod that tells one; ("", "") where it is only a matter of time."""
-    for pod in sorted(pods, key=lambda p: str(p["metadata"].get("name"))):
-        reason = _container_trouble(pod) or _unscheduled(pod)
+    """Return (reason, sentence) of the first pod that tells one; ("", "") where it is only a matter of time.
+
+    What a container does counts before a pod that finds no node: more room would not mend it.
+    """
+    ordered = sorted(pods, key=lambda p: str(p["metadata"].get("name")))
+    for why in (_container_trouble, _unscheduled):
+        reason = next((reason for pod in ordered if (reason := why(pod))), "")
         if reason:
             return reason, _SENTENCES[reason]
     return "", ""
@@ -65,5 +70,5 @@ def _waiting(container: Mapping[str, Any]) -> str:
 def _unscheduled(pod: Obj) -> str:
     conditions = pod.get("status", {}).get("conditions") or ()
     scheduled: Mapping[str, Any] = next((c for c in conditions if c.get("type") == "PodScheduled"), {})
-    refused = scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable"
-    return NO_CAPACITY if refused else ""
+    waits = scheduled.get("status") == "False" and scheduled.get("reason") in NO_NODE_YET
+    return NO_CAPACITY if waits else ""

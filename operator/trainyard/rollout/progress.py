@@ -10,7 +10,7 @@ from math import inf
 
 from trainyard.resources.rollout import Analysis, AnalysisMetric, MetricStatus, Rollout, RolloutStatus
 from trainyard.resources.rollout_strategy import Experiment
-from trainyard.rollout import analysis, comparing, experiment, freeze, shortcuts, steps, strategies, weights
+from trainyard.rollout import analysis, comparing, experiment, freeze, queries, shortcuts, steps, strategies, weights
 from trainyard.rollout.experiment import Verdict
 from trainyard.rollout.situation import is_complete
 from trainyard.rollout.state import Measurement, Observed, Progress
@@ -49,23 +49,33 @@ def remembered(status: RolloutStatus, seen: Observed, now: datetime) -> Progress
 def advanced(rollout: Rollout, status: RolloutStatus, seen: Observed, now: datetime) -> Progress:
     """Return the progress with this visit's time and measurement."""
     before = remembered(status, seen, now)
-    measured = _measured(before, rollout, status, seen, now)
+    measured = _aged(_measured(before, rollout, status, seen, now), rollout, seen.monotonic, now)
     counts = before.fresh and measured.fresh if is_measured(rollout, status) else _is_ready(rollout, status, seen)
     passed = min(seen.monotonic - before.seen, 2.0 * rollout.spec.analysis.interval_seconds)
     return replace(
         measured,
         wall=now,
         seen=seen.monotonic,
-        counted=before.counted + (min(passed, _moving(rollout, before.wall)) if counts else 0.0),
+        counted=before.counted + (min(passed, _moving(rollout, before)) if counts else 0.0),
+        paused=rollout.spec.paused,
+        held_since=None if rollout.spec.paused else measured.held_since,
         put_back=tuple(t for t in before.put_back if t > seen.monotonic - CONTESTED_SECONDS),
     )
 
 
-def _moving(rollout: Rollout, since: datetime) -> float:
-    """Return how many seconds from a moment on count for a pause at most: until a freeze window; 0 while one holds."""
-    if rollout.spec.paused or freeze.holding(rollout.spec.freeze, since):
+def _aged(measured: Progress, rollout: Rollout, monotonic: float, now: datetime) -> Progress:
+    """Let a measurement count for two intervals at most: an edit of the analysis may put off the next one."""
+    last, interval = measured.looked_at, rollout.spec.analysis.interval_seconds
+    if not measured.fresh or last is None or monotonic - last <= 2.0 * interval:
+        return measured
+    return replace(measured, fresh=False, passing=False, held_since=measured.held_since or stamp(now))
+
+
+def _moving(rollout: Rollout, before: Progress) -> float:
+    """Return how many seconds since the last visit count for a pause at most: none that were held by somebody."""
+    if before.paused or rollout.spec.paused or freeze.holding(rollout.spec.freeze, before.wall):
         return 0.0
-    change = freeze.next_change(rollout.spec.freeze, since)
+    change = freeze.next_change(rollout.spec.freeze, before.wall)
     return inf if change is None else change
 
 
@@ -80,7 +90,7 @@ def _is_ready(rollout: Rollout, status: RolloutStatus, seen: Observed) -> bool:
 
 def _measured(before: Progress, rollout: Rollout, status: RolloutStatus, seen: Observed, now: datetime) -> Progress:
     measurement, canary = seen.measurement, status.canary
-    if measurement is None or canary is None or measurement.slot <= before.slot:
+    if measurement is None or canary is None or measurement.slot <= last_slot(before, measurement.slot):
         return before
     due, rung = analysis_now(rollout, status), _rung(rollout, status)
     stable = status.stable.revision if status.stable else None
@@ -101,7 +111,7 @@ def _measured(before: Progress, rollout: Rollout, status: RolloutStatus, seen: O
     passing = fresh and all(m.verdict == "Pass" or m.name == decides for m in metrics)
     return replace(
         before,
-        looked=True,
+        looked_at=seen.monotonic,
         slot=measurement.slot,
         metrics=_with_others(rollout.spec.analysis, before.metrics, metrics),
         share=share,
@@ -163,7 +173,8 @@ def _share(rollout: Rollout, status: RolloutStatus, measurement: Measurement) ->
     if ours is None or total < 1:
         return None, False
     enough = total >= max(rollout.spec.analysis.min_requests, 100)
-    far = enough and not _beside(rollout, status) and weights.is_far(status.weight, ours, total)
+    judged = enough and is_measured(rollout, status) and not _beside(rollout, status)
+    far = judged and weights.is_far(status.weight, ours, total)
     return f"{100 * ours / total:.1f}", far
 
 
@@ -173,12 +184,39 @@ def due(rollout: Rollout, status: RolloutStatus, before: Progress | None, monoto
     The time is that of the last visit plus what the monotonic clock says since: observing knows no other.
     """
     started = parse(status.step_started_time)
-    if before is None or before.key != step_key(status) or started is None or not is_measured(rollout, status):
+    asked = is_measured(rollout, status) or is_watched(rollout, status)
+    if before is None or before.key != step_key(status) or started is None or not asked:
         return None
     spec = analysis_now(rollout, status)
     now = before.wall + timedelta(seconds=monotonic - before.seen)
     slot = analysis.slot_at(now, started, spec.interval_seconds)
-    return slot if slot > before.slot and slot >= analysis.first_slot(spec, scrape, started) else None
+    return slot if slot == next_slot(spec, started, before, now, scrape) else None
+
+
+def last_slot(before: Progress, current: int) -> int:
+    """Return the last interval that was measured, given the current one.
+
+    One that lies in the future was numbered when intervals were shorter: then the current one has not been measured.
+    """
+    return before.slot if before.slot <= current + 1 else current - 1
+
+
+def next_slot(spec: Analysis, started: datetime, before: Progress, now: datetime, scrape: int) -> int:
+    """Return the interval that is measured next, the current one where it has not been."""
+    current = analysis.slot_at(now, started, spec.interval_seconds)
+    return max(last_slot(before, current) + 1, analysis.first_slot(spec, scrape, started), current)
+
+
+def is_watched(rollout: Rollout, status: RolloutStatus) -> bool:
+    """Whether a canary serves with the weight of before while more is on its way.
+
+    Then limits are looked at, so that it goes back where it breaks them; no step and no pause counts it.
+    """
+    rises = status.stable is not None and 0 < (status.routed_weight or 0) < status.weight
+    asked_for = status.ending is not None and status.ending.outcome != "Promoted"
+    if status.canary is None or not rises or asked_for or rollout.spec.paused:
+        return False
+    return bool(analysis_now(rollout, status).metrics)
 
 
 def is_measured(rollout: Rollout, status: RolloutStatus) -> bool:
@@ -197,18 +235,23 @@ def analysis_now(rollout: Rollout, status: RolloutStatus) -> Analysis:
     """Return the analysis with the metrics that are measured in the running step.
 
     Those in the background, those that an analysis step names, the one that decides an experiment. With all traffic on
-    the canary there is no stable to compare with.
+    the canary there is no stable to compare with. While weight is on its way, those with limits alone: what is tested
+    in blocks begins anew with the weight.
     """
     rung = _rung(rollout, status)
     named = {*rung.analysis.metrics} if rung and rung.analysis else set()
     named |= {rung.experiment.decide_on} if rung and rung.experiment else set()
     chosen = (m for m in rollout.spec.analysis.metrics if m.background or m.name in named)
-    due = tuple(m for m in chosen if status.weight < 100 or not compares(m))
+    settled = status.weight == status.routed_weight or not status.routed_weight
+    carried = status.weight if settled else status.routed_weight or 0
+    due = tuple(m for m in chosen if (carried < 100 or not compares(m)) and (settled or m.sequential is None))
     return rollout.spec.analysis.model_copy(update={"metrics": due})
 
 
 def compares(metric: AnalysisMetric) -> bool:
     """Whether a metric needs stable's numbers as well."""
+    if metric.builtin == queries.DRIFT:
+        return True
     return metric.sequential is not None or any(getattr(metric, name) is not None for name in analysis.COMPARED)
 
 
@@ -225,10 +268,6 @@ def _beside(rollout: Rollout, status: RolloutStatus) -> bool:
 def next_measurement(rollout: Rollout, status: RolloutStatus, before: Progress, now: datetime, scrape: int) -> float:
     """Return the seconds until the next interval can be measured."""
     started, spec = parse(status.step_started_time) or now, analysis_now(rollout, status)
-    slot = max(
-        before.slot + 1,
-        analysis.first_slot(spec, scrape, started),
-        analysis.slot_at(now, started, spec.interval_seconds),
-    )
+    slot = next_slot(spec, started, before, now, scrape)
     moment = analysis.instant(started, slot, spec.interval_seconds)
     return max(0.05, (moment - now).total_seconds() + 0.01)

@@ -2,7 +2,7 @@
 
 The route says which revisions it serves and at which step; the ControllerRevisions what they are and which were
 rejected. Nothing moves: what is found is what is meant. Only a rejected revision that still has traffic was on its
-way back, and goes on with that.
+way back, and goes on with that. Without a route it is the pods that tell what served.
 """
 
 from trainyard import naming
@@ -10,14 +10,17 @@ from trainyard.reconciling.plan import Note
 from trainyard.resources.rollout import Ending, RevisionStatus
 from trainyard.rollout import revisions, steps, weights
 from trainyard.rollout.moves import Move
-from trainyard.rollout.situation import Situation
+from trainyard.rollout.situation import Situation, available
+from trainyard.rollout.state import Stored
 from trainyard.rollout.times import stamp_up
 
 
 def recovered(s: Situation) -> Move | None:
     """Return the status that the route and the kept revisions tell; None where they tell none."""
-    stable = _told(s, naming.ANNOTATION_STABLE_REVISION)
-    if s.stable or s.canary or stable is None:
+    if s.stable or s.canary:
+        return None
+    stable = _told(s, naming.ANNOTATION_STABLE_REVISION) or _by_pods(s)
+    if stable is None:
         return None
     rejected = tuple(sorted(r for r, kept in s.seen.stored.items() if kept.outcome in revisions.REJECTED))
     canary = _told(s, naming.ANNOTATION_CANARY_REVISION)
@@ -58,6 +61,31 @@ def _running(s: Situation, canary: RevisionStatus) -> dict[str, object]:
         "canary_started_time": s.at,
         "unavailable_since": s.at,
     }
+
+
+def _by_pods(s: Situation) -> RevisionStatus | None:
+    """Return what served by its pods, where the route is lost as well: of what was not rejected the revision with most.
+
+    Of as many, the one kept longest: a canary is younger than stable. What else is wanted climbs its steps then.
+    """
+    left = [kept for r, kept in s.seen.stored.items() if kept.outcome not in revisions.REJECTED and _stands(s, r)]
+    first = min(left, key=lambda kept: (*_fewer_pods(s, kept), _age(kept)), default=None)
+    return revisions.status_of(first) if first else None
+
+
+def _stands(s: Situation, revision: str) -> bool:
+    """Whether a revision has a Deployment that nobody deletes."""
+    deployment = s.seen.deployments.get(revision)
+    return deployment is not None and "deletionTimestamp" not in deployment["metadata"]
+
+
+def _fewer_pods(s: Situation, kept: Stored) -> tuple[int, int]:
+    deployment = s.seen.deployments[kept.revision]
+    return -available(deployment), -int(deployment.get("spec", {}).get("replicas", 1))
+
+
+def _age(kept: Stored) -> tuple[str, str]:
+    return str(kept.obj["metadata"].get("creationTimestamp", "")), kept.revision
 
 
 def _told(s: Situation, annotation: str) -> RevisionStatus | None:

@@ -70,10 +70,18 @@ def stable_lately(status: RolloutStatus, window: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(revision for revision in served if revision != present))[:window]
 
 
+def rejected(status: RolloutStatus, stored: Mapping[str, Stored]) -> frozenset[str]:
+    """Return the revisions that were rejected here: status tells the last ones, the marks on their objects all."""
+    serves = {status.stable.revision} if status.stable else set()
+    marked = {revision for revision, kept in stored.items() if kept.outcome in REJECTED}
+    return frozenset((marked | set(status.rejected)) - serves)
+
+
 def rejected_versions(status: RolloutStatus, stored: Mapping[str, Stored]) -> frozenset[str]:
     """Return the versions of which a revision was rejected here."""
-    kept = {s.version for s in stored.values() if s.revision in status.rejected}
-    told = {entry.version for entry in status.history if entry.revision in status.rejected}
+    refused = rejected(status, stored)
+    kept = {s.version for s in stored.values() if s.revision in refused}
+    told = {entry.version for entry in status.history if entry.revision in refused}
     return frozenset(kept | told)
 
 
@@ -81,20 +89,20 @@ def wanted(rollout: Rollout, status: RolloutStatus, serving: Serving, seen: Obse
     """Return what the spec asks for, given what serves and what was rejected."""
     asked = rollout.spec.version
     if asked.name is not None:
-        return _pinned(asked.name, status, serving, seen.versions)
+        return _pinned(asked.name, status, serving, seen)
     following = _Following(rollout, status, serving, seen)
     return following.alias(asked.alias) if asked.alias is not None else following.latest()
 
 
-def _pinned(name: str, status: RolloutStatus, serving: Serving, versions: Iterable[Candidate]) -> Wanted:
-    candidate = next((v for v in versions if v.name == name), None)
+def _pinned(name: str, status: RolloutStatus, serving: Serving, seen: Observed) -> Wanted:
+    candidate = next((v for v in seen.versions if v.name == name), None)
     if candidate is None:
         return Wanted(reason="VersionNotFound", message=f"no ModelVersion {name} of this model")
     revision = revision_of(candidate, serving)
     serves = status.stable is not None and status.stable.revision == revision.revision
     if not candidate.ready and not serves:
         return Wanted(reason="VersionNotReady", message=f"ModelVersion {name} is not ready: {candidate.why}")
-    if revision.revision in status.rejected:
+    if revision.revision in rejected(status, seen.stored):
         return Wanted(status.stable, refused=revision)
     return Wanted(revision, candidate)
 
@@ -124,7 +132,7 @@ class _Following:
         stable, held = self._living_stable(), max(listing, key=lambda v: v.age_key, default=None)
         is_older = held is not None and not self._not_older([held])
         if stable is not None and alias in stable.aliases and (held is None or is_older):
-            return _pinned(stable.name, self.status, self.serving, self.seen.versions)
+            return _pinned(stable.name, self.status, self.serving, self.seen)
         if held is None:
             return Wanted(reason="AliasUnheld", message=f"no ready ModelVersion of this model lists alias {alias}")
         if is_older and stable is None:
@@ -139,7 +147,7 @@ class _Following:
         free = [v for v in ordered if v.name not in refused or self._is_stable(v)]
         blocked = revision_of(ordered[-1], self.serving) if ordered and ordered[-1] not in free else None
         chosen = revision_of(free[-1], self.serving) if free else None
-        if chosen is not None and chosen.revision not in self.status.rejected:
+        if chosen is not None and chosen.revision not in rejected(self.status, self.seen.stored):
             return Wanted(chosen, free[-1], refused=blocked)
         if self.status.stable is not None:
             return Wanted(self.status.stable, refused=blocked or chosen)

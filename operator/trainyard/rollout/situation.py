@@ -268,8 +268,13 @@ def is_complete(deployment: Obj | None, replicas: int) -> bool:
 
 
 def is_ours(route: Obj, rollout: Rollout) -> bool:
-    """Whether a route of the Rollout's name was made by us for it; its owner's uid may have changed."""
+    """Whether a route of the Rollout's name was made by us for it.
+
+    By its owner's uid, or by our labels: the uid changes with a backup's restore, labels with somebody's `replace`.
+    """
     meta = route["metadata"]
+    if any(o.get("uid") == rollout.metadata.uid for o in meta.get("ownerReferences") or () if o.get("controller")):
+        return True
     labels = meta.get("labels") or {}
     marked = labels.get(naming.LABEL_ROLLOUT) == rollout.metadata.name and (naming.MANAGED_BY.items() <= labels.items())
     owners = [o for o in meta.get("ownerReferences") or () if o.get("controller")]

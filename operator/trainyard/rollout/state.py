@@ -55,10 +55,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Rival:
-    """Another Rollout of the namespace: who it is, since when, and which requests it claims."""
+    """Another Rollout of the namespace: who it is, since when, whether it serves, and which requests it claims."""
 
     name: str
     created: str
+    serves: bool
     hostnames: tuple[str, ...]
     path: str
     parents: tuple[tuple[str, str], ...]
@@ -88,7 +89,8 @@ class Progress:
     key: the canary's revision, step and start, for which the rest counts. wall, seen: the clock and the monotonic
     clock (seconds) at the last visit that succeeded. flushed: monotonic time of the last flush. put_back:
     monotonic times at which somebody's edit of the route was put back. decision: what the running experiment said last.
-    looked: whether this process itself has measured: what status tells of a hold may be old.
+    looked_at: monotonic time at which this process itself measured last: what status tells of a hold may be old.
+    paused: whether `spec.paused` held at the last visit.
     """
 
     key: str
@@ -106,7 +108,8 @@ class Progress:
     held_since: str | None = None
     put_back: tuple[float, ...] = ()
     decision: Verdict | None = None
-    looked: bool = False
+    looked_at: float | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,9 @@ def _held(s: Situation) -> Waiting | None:
         seen = s.progress.share or "0"
         return Waiting("ShareOff", f"traffic to follow the weight: weight says {s.status.weight} %, seen {seen} %")
     poor = next((m for m in s.progress.metrics if m.verdict not in ("Pass", "Fail")), None)
-    return Waiting(poor.verdict, f"metric {poor.name}: {poor.verdict} ({poor.reason})") if poor else None
+    if poor is None:
+        return Waiting("Progressing", "the next measurements")
+    return Waiting(poor.verdict, f"metric {poor.name}: {poor.verdict} ({poor.reason})")
 
 
 def is_held_too_long(s: Situation) -> bool:

@@ -9,6 +9,8 @@ from trainyard.resources.rollout import ParentRef, RolloutSpec
 from trainyard.rollout.shortcuts import is_shortcut
 from trainyard.systems.cluster.port import Obj
 
+LONGEST_STEP = 4  # digits
+
 
 def routed(route: Obj | None, rollout: str) -> dict[str, int]:
     """Return revision -> share in percent as the route's weighted rule has it, 0 included, in the route's order."""
@@ -78,7 +80,8 @@ def _speaks_of(told: Mapping[str, Any], parent: ParentRef, namespace: str) -> bo
 def step_of(route: Obj | None) -> int | None:
     """Return the step that the route's annotation names."""
     text = annotation(route, naming.ANNOTATION_STEP)
-    return int(text) if text.isdigit() else None
+    is_number = text.isascii() and text.isdigit() and len(text) <= LONGEST_STEP  # anybody can write there
+    return int(text) if is_number else None
 
 
 def annotation(obj: Obj | None, name: str) -> str:

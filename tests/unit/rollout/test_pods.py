@@ -3,6 +3,7 @@
 from tests.golden.rollout.stories import MEASURED, v1_serves, v2_comes
 from tests.golden.rollout.world import NAMESPACE, ROUTE, World, version
 from tests.unit.rollout.making import told
+from trainyard.rollout.pods import trouble
 from trainyard.systems.cluster.port import DEPLOYMENT, Ref
 
 FETCH_FAILED = {"initContainerStatuses": [{"name": "fetch", "state": {"terminated": {"exitCode": 4}}}]}
@@ -55,10 +56,39 @@ async def test_the_deadline_does_not_tick_while_paused() -> None:
     w.edit(paused=True)
     await w.settle(3600)
     w.edit(paused=False)
-    await w.settle(500)
+    await w.settle(90)
     assert w.outcome() == ["v1 Promoted"]
-    await w.settle(200)
+    await w.settle(20)
     assert w.outcome() == ["v1 Promoted", "v2 Aborted"]
+
+
+async def test_pausing_again_and_again_does_not_evade_the_deadline() -> None:
+    w = World(broken={"v2"})
+    await v2_comes(w)
+    for _ in range(8):
+        await w.settle(100)
+        w.edit(paused=True)
+        await w.settle(1)
+        w.edit(paused=False)
+        await w.settle(1)
+    assert w.outcome() == ["v1 Promoted", "v2 Aborted"]
+
+
+def test_a_crash_counts_before_a_pod_without_a_node() -> None:
+    crash = {"containerStatuses": [{"name": "server", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}
+    pods = [{"metadata": {"name": "a"}, "status": NO_NODE}, {"metadata": {"name": "b"}, "status": crash}]
+    assert trouble(pods)[0] == "CrashLoop"
+    assert trouble(pods[:1])[0] == "InsufficientCapacity"
+
+
+async def test_a_pod_that_a_gate_holds_waits_for_room_beyond_the_deadline() -> None:
+    w = World(broken={"v2"})
+    await v2_comes(w)
+    gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}
+    w.set_pod("v2", {"conditions": [gated]})
+    await w.settle(2000)
+    assert told(w, "Stalled") == ("True", "InsufficientCapacity")
+    assert w.outcome() == ["v1 Promoted"]
 
 
 async def test_a_wobbling_canary_does_not_evade_the_deadline() -> None:

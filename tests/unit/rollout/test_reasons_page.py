@@ -17,9 +17,9 @@ CONDITIONS = {"Accepted", "Available", "Degraded", "Paused", "Ready", "Reconcili
 VERDICTS = {"Pass", "Fail", "Inconclusive", "NoData"}
 TRUTH = {"True", "False", "Unknown", "Normal", "Warning", "Done", "Deleted", "Delete", "Orphan", "Queue", "Supersede"}
 KUBELET = {
-    "PodScheduled", "Unschedulable", "CrashLoopBackOff", "CreateContainerConfigError", "CreateContainerError",
-    "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "RegistryUnavailable",
-    "RunContainerError",
+    "PodScheduled", "Unschedulable", "SchedulingGated", "CrashLoopBackOff", "CreateContainerConfigError",
+    "CreateContainerError", "ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName",
+    "RegistryUnavailable", "RunContainerError",
 }  # fmt: skip
 KUBERNETES = {
     "ControllerRevision", "Deployment", "FallbackToLogsOnError", "Gateway", "GatewayClass", "PathPrefix",
