@@ -163,6 +163,8 @@ def _available(s: Situation) -> Condition:
     if not s.alive(s.stable):
         reason, sentence = trouble(s.seen.pods.get(s.stable.revision, ()))
         return condition("Available", False, reason or "StableUnavailable", sentence or "stable has no ready pod")
+    if s.seen.route is None and not s.is_deleting:
+        return condition("Available", False, "RouteMissing", "there is no HTTPRoute that leads to it")
     if s.is_route_refused:
         return condition("Available", False, "RouteNotAccepted", "the Gateway does not take the route as it is")
     return condition("Available", True, "Serving", f"revision {s.stable.revision} serves")

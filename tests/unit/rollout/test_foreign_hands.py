@@ -196,3 +196,14 @@ async def test_what_is_rejected_and_wanted_ends_a_canary_with_the_true_sentence(
         "v2",
         "version v3 is wanted, which was rejected; version v1 serves",
     )
+
+
+async def test_a_deleted_route_is_a_condition_until_it_is_back() -> None:
+    w = World()
+    await v2_comes(w)
+    w.cluster.remove(ROUTE)
+    await w.visit()
+    assert told(w, "Available") == ("False", "RouteMissing")
+    await w.settle()
+    assert told(w, "Available") == ("True", "Serving")
+    assert w.shares() == {"v1": 80, "v2": 20}
