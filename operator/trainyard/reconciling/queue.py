@@ -1,7 +1,8 @@
 """The keyed queue: one visit per object at a time, however often and whenever it is woken.
 
 `Schedule` is the pure part: which key is due when. `Queue` runs it on asyncio with a bounded number of visits.
-Times are seconds on the monotonic clock. Filled by `handlers`, worked by `worker`.
+A visit that waits for a slow outside system soon gives up its place: an engine that hangs must not keep an abort of
+traffic waiting. Times are seconds on the monotonic clock. Filled by `handlers`, worked by `worker`.
 """
 
 import asyncio
@@ -12,6 +13,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
+
+SLOW_SECONDS = 2.0  # a visit that takes longer goes on without a place
+VISITS_PER_PLACE = 20  # so many visits may be under way for each place, those without one among them
 
 
 @dataclass(frozen=True)
@@ -93,16 +97,24 @@ class Schedule(Generic[Key]):
 
 
 class Queue(Generic[Key]):
-    """Visits due keys, at most `limit` at once. `visit` never raises."""
+    """Visits due keys: at most `limit` that began less than `slow` seconds ago, and VISITS_PER_PLACE times as many
+    in all. `visit` never raises.
+    """
 
     def __init__(
-        self, visit: Callable[[Key], Awaitable[Verdict]], limit: int, clock: Callable[[], float] = time.monotonic
+        self,
+        visit: Callable[[Key], Awaitable[Verdict]],
+        limit: int,
+        clock: Callable[[], float] = time.monotonic,
+        slow: float = SLOW_SECONDS,
     ) -> None:
         self.schedule: Schedule[Key] = Schedule()
         self._visit = visit
         self._limit = limit
         self._clock = clock
-        self._active = 0
+        self._slow = slow
+        self._placed: set[Key] = set()  # those that hold a place
+        self._visited: set[Key] = set()  # those, and the slow ones
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -112,7 +124,7 @@ class Queue(Generic[Key]):
         self._changed.set()
 
     def depth(self) -> int:
-        """Return how many keys are due and wait for a free place."""
+        """Return how many keys are due and wait for a free place; a slow visit without one waits for nothing here."""
         return self.schedule.waiting(self._clock())
 
     async def run(self) -> None:
@@ -133,17 +145,25 @@ class Queue(Generic[Key]):
         return not late
 
     def _start_due(self) -> None:
-        while self._active < self._limit:
+        while self._has_place():
             key = self.schedule.take(self._clock())
             if key is None:
                 return
-            self._active += 1
+            self._placed.add(key)
+            self._visited.add(key)
             task = asyncio.create_task(self._work(key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    def _has_place(self) -> bool:
+        return len(self._placed) < self._limit and len(self._visited) < VISITS_PER_PLACE * self._limit
+
+    def _give_place(self, key: Key) -> None:
+        self._placed.discard(key)
+        self._changed.set()
+
     async def _until_changed_or_due(self) -> None:
-        due = self.schedule.next_due() if self._active < self._limit else None
+        due = self.schedule.next_due() if self._has_place() else None
         wait = None if due is None else max(0.0, due - self._clock())
         try:
             async with asyncio.timeout(wait):
@@ -152,11 +172,13 @@ class Queue(Generic[Key]):
             return
 
     async def _work(self, key: Key) -> None:
+        slow = asyncio.get_running_loop().call_later(self._slow, self._give_place, key)
         try:
             verdict = await self._visit(key)
         finally:
-            self._active -= 1
-            self._changed.set()
+            slow.cancel()
+            self._visited.discard(key)
+            self._give_place(key)
         if verdict.settle:
             await verdict.settle()
         self.schedule.done(key, None if verdict.after is None else self._clock() + verdict.after)

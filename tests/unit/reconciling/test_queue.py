@@ -5,7 +5,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from trainyard.reconciling.queue import Queue, Schedule, Verdict
+from trainyard.reconciling.queue import VISITS_PER_PLACE, Queue, Schedule, Verdict
 
 
 def test_a_key_woken_twice_is_taken_once() -> None:
@@ -132,6 +132,74 @@ async def test_no_more_than_the_limit_run_at_once(visits: Visits) -> None:
     visits.let_go("c")
     await until(lambda: len(queue.schedule) == 0)
     run.cancel()
+
+
+async def test_hung_visits_give_up_their_places_and_end_all_the_same(visits: Visits) -> None:
+    queue = Queue(visits.visit, limit=2, slow=0.01)
+    hung = [f"hung {n}" for n in range(5)]
+    for key in (*hung, "quick"):
+        queue.wake(key)
+    run = asyncio.create_task(queue.run())
+    await until(lambda: "quick" in visits.started)
+    visits.let_go("quick")
+    await until(lambda: len(queue.schedule) == len(hung))
+    queue.wake(hung[0])  # it runs: no second visit beside it, and nothing that waits for a place
+    queue.wake("quick")
+    await until(lambda: visits.started == [*hung, "quick", "quick"])
+    visits.let_go("quick")
+    await until(lambda: len(queue.schedule) == len(hung))
+    run.cancel()
+    drained = asyncio.create_task(queue.drain(10.0))
+    await asyncio.sleep(0.02)
+    assert not drained.done(), "a slow visit is waited for at the end too"
+    for key in hung:
+        visits.let_go(key)
+    assert await drained
+
+
+async def test_only_young_visits_hold_places(visits: Visits) -> None:
+    queue = Queue(visits.visit, limit=2, slow=0.5)
+    for key in "abcde":
+        queue.wake(key)
+    run = asyncio.create_task(queue.run())
+    await until(lambda: visits.started == ["a", "b"])
+    await asyncio.sleep(0)
+    assert (visits.started, queue.depth()) == (["a", "b"], 3)
+    await until(lambda: visits.started == ["a", "b", "c", "d"])
+    await asyncio.sleep(0)
+    assert (visits.started, queue.depth()) == (["a", "b", "c", "d"], 1)
+    run.cancel()
+    assert not await queue.drain(0.0)
+
+
+async def test_a_visit_never_gives_up_the_place_of_the_next_one_of_its_key(visits: Visits) -> None:
+    queue = Queue(visits.visit, limit=1, slow=1.0)
+    queue.wake("a")
+    run = asyncio.create_task(queue.run())
+    await until(lambda: visits.started == ["a"])
+    await asyncio.sleep(0.6)
+    queue.wake("a")
+    visits.let_go("a")
+    await until(lambda: visits.started == ["a", "a"])
+    queue.wake("b")
+    await asyncio.sleep(0.6)
+    assert visits.started == ["a", "a"], "the second visit is young: the first one's time is not its own"
+    run.cancel()
+    assert not await queue.drain(0.0)
+
+
+async def test_slow_visits_are_bounded_too(visits: Visits) -> None:
+    queue = Queue(visits.visit, limit=1, slow=0.0)
+    for n in range(VISITS_PER_PLACE + 1):
+        queue.wake(str(n))
+    run = asyncio.create_task(queue.run())
+    await until(lambda: len(visits.started) == VISITS_PER_PLACE)
+    await asyncio.sleep(0.02)
+    assert (len(visits.started), queue.depth()) == (VISITS_PER_PLACE, 1)
+    visits.let_go("0")
+    await until(lambda: len(visits.started) == VISITS_PER_PLACE + 1)
+    run.cancel()
+    assert not await queue.drain(0.0)
 
 
 async def test_one_key_never_runs_twice_at_once(visits: Visits) -> None:
