@@ -14,6 +14,7 @@ back counts. MORTAL_ROOMS: `training` for TrainingPipelines, TrainingRuns and Mo
 import os
 import signal
 import sys
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,10 +25,14 @@ from kubernetes.aio.config import incluster_config
 
 from trainyard import handlers
 from trainyard.__main__ import main
+from trainyard.model_version.room import ModelVersionRoom
+from trainyard.reconciling import trying
 from trainyard.rollout import moves, progress
 from trainyard.rollout.room import RolloutRoom
 from trainyard.settings import Settings, read_settings
 from trainyard.systems.cluster import transport
+from trainyard.training_pipeline.room import TrainingPipelineRoom
+from trainyard.training_run.room import TrainingRunRoom
 
 LEASE_SECONDS = 2
 
@@ -41,6 +46,7 @@ def set_clock(file: Path) -> None:
         return datetime.now(UTC) + timedelta(seconds=float(file.read_text()))  # noqa: TID251 - plays the clock
 
     handlers.now = now
+    trying.LONGEST_PAUSE_SECONDS = float("inf")  # time that is turned on in one go was spent trying
 
 
 def live_in_pod(folder: Path) -> None:
@@ -67,10 +73,16 @@ def prepare(environment: dict[str, str]) -> None:
         live_in_pod(Path(pod))
 
 
+def monotonic() -> float:
+    """Return the monotonic clock, turned as the other one is."""
+    clock = os.environ.get("MORTAL_CLOCK")
+    return time.monotonic() + (float(Path(clock).read_text()) if clock else 0.0)
+
+
 def rooms() -> handlers.Rooms:
     """Return the rooms of this life."""
     if os.environ.get("MORTAL_ROOMS") == "training":
-        return [room for room in handlers.all_rooms() if not isinstance(room, RolloutRoom)]
+        return (TrainingPipelineRoom(), TrainingRunRoom(monotonic), ModelVersionRoom())
     return (RolloutRoom(),)
 
 

@@ -8,11 +8,10 @@ from trainyard.rollout import converging, history, recovery, rendering, routing
 from trainyard.rollout.moves import Move, plan
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import ApplyObject, Intend, Remember, Remove, ShiftTraffic
-from trainyard.rollout.times import since
 from trainyard.rollout.weights import annotation
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, HTTP_ROUTE, SERVICE, Kind, Obj, Ref
 
-CLEANUP_DEADLINE_SECONDS = 600
+CLEANUP_DEADLINE_SECONDS = 600  # of trying: the clock and an operator that was away have no part in it
 AGAIN_SECONDS = 2.0
 
 
@@ -22,7 +21,7 @@ def decide(s: Situation) -> Plan:
         return Plan()
     if s.rollout.metadata.annotations.get(naming.ANNOTATION_SKIP_CLEANUP) == "true":
         return _release(s, ())
-    if since(s.rollout.metadata.deletion_timestamp, s.now) >= CLEANUP_DEADLINE_SECONDS:
+    if s.seen.tried >= CLEANUP_DEADLINE_SECONDS:
         return _release(s, (_left_behind(s),))
     move = recovery.recovered(s) or _empty_canary(s) or _remove_canary(s)
     move = move or (_leave_stable(s) if s.spec.deletion_policy == "Orphan" else _remove_rest(s))

@@ -1,10 +1,12 @@
-"""The Rollout's room: what the core calls. Thin: it holds the process's memory of running steps, and the clock."""
+"""The Rollout's room: what the core calls. Thin: the process's memory of steps and deletions, and the clock."""
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from trainyard.reconciling.plan import Action, Plan
+from trainyard.reconciling.trying import Trying
 from trainyard.rollout.act import act
 from trainyard.rollout.decide import decide
 from trainyard.rollout.observe import Neighbours, observe
@@ -22,11 +24,13 @@ class RolloutRoom:
         self._monotonic = monotonic
         self._memory: dict[str, Progress] = {}
         self._neighbours = Neighbours()
+        self._trying = Trying(monotonic)
 
     async def observe(self, obj: Obj, systems: Systems) -> Observed:
         """See `reconciling.room.Room`."""
-        before = self._memory.get(str(obj["metadata"]["uid"]))
-        return await observe(obj, systems, before, self._monotonic(), self._neighbours)
+        uid = str(obj["metadata"]["uid"])
+        seen = await observe(obj, systems, self._memory.get(uid), self._monotonic(), self._neighbours)
+        return replace(seen, tried=self._trying.seconds(uid)) if "deletionTimestamp" in obj["metadata"] else seen
 
     def decide(self, observed: Observed, now: datetime) -> Plan:
         """See `reconciling.room.Room`."""

@@ -117,7 +117,8 @@ class Observed:
     """Everything a decision about one Rollout needs; nothing in it raises.
 
     rollout is None where the object cannot be read; `problem` says why. deployments, services, stored and pods are
-    keyed by revision. monotonic is the monotonic clock in seconds.
+    keyed by revision. monotonic is the monotonic clock in seconds. tried: for how many seconds this process has tried
+    to take a deleted one down.
     """
 
     obj: Obj
@@ -135,6 +136,7 @@ class Observed:
     offers: tuple[Offer, ...] = ()
     progress: Progress | None = None
     measurement: Measurement | None = None
+    tried: float = 0.0
 
 
 # The pods that take traffic, and where it goes.

@@ -28,7 +28,7 @@ from trainyard.training_run.outcome import Outcome
 from trainyard.training_run.retrying import fail_for_now, try_again
 from trainyard.training_run.state import CreateVersion, Observed, StartEngine
 
-CLEANUP_SECONDS = 600.0  # api.md, cleanupDeadlineSeconds
+CLEANUP_SECONDS = 600.0  # api.md, cleanupDeadlineSeconds; of trying, whatever the clock says
 ROWS_WAIT_SECONDS = 86_400.0  # deletion waits for the database for a day at most
 PENDING_SECONDS = 10.0  # the events of a waiting pod are not watched
 QUEUE_SECONDS = 5.0  # whether an older run has ended
@@ -69,7 +69,7 @@ def release_when_clean(seen: Observed, now: datetime) -> Plan | None:
 
 def release_after_deadline(seen: Observed, now: datetime) -> Plan | None:
     """The engine could not be made to let go in time."""
-    late = is_deleting(seen) and deadlines.since(seen.meta.deletion_timestamp, now) >= CLEANUP_SECONDS
+    late = is_deleting(seen) and seen.tried >= CLEANUP_SECONDS
     return abandon(seen, now, "CleanupAbandoned") if late and not is_quiet(seen) else None
 
 

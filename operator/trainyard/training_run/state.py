@@ -24,6 +24,7 @@ class Observed:
     version: the ModelVersion that bears the run's name, if there is one. ahead: the older run that it waits for, "".
     data: the versions of its datasets, as it carries them or, before the start, as they are now. changed_data: those
     that have changed since, where the engine itself does not tell what it read.
+    tried: for how many seconds this process has tried to end a deleted run.
     """
 
     meta: ObjectMeta
@@ -43,6 +44,7 @@ class Observed:
     ahead: str = ""
     data: Data = field(default_factory=Data)
     changed_data: tuple[str, ...] = ()
+    tried: float = 0.0
 
 
 @dataclass(frozen=True)

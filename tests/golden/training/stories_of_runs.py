@@ -4,6 +4,7 @@ Told and compared by `test_histories`; some are lived through with a kill after 
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 from tests.fakes import kubelet
 from tests.fakes.engine import FakeEngine
@@ -199,9 +200,38 @@ async def deleted_with_the_engine_away(w: World) -> None:
     run = w.only_run()
     w.cluster.remove(run)
     await w.settle()
-    w.say("ten minutes later: the cleanup deadline")
-    await w.visit(run, 600)
+    w.say("ten minutes of trying later: the cleanup deadline")
+    await w.visit(run, 300)
+    await w.visit(run, 300)
     await w.settle()
+
+
+async def deleted_while_the_operator_was_away(w: World) -> None:
+    w.kubelet.scripts["train"] = [kubelet.running()]
+    await w.one_off()
+    w.say("the operator is away; a person deletes the run")
+    w.cluster.remove(w.only_run())
+    w.now += timedelta(minutes=20)
+    w.say("it is back")
+    w.start()
+    await w.settle()
+
+
+async def deleted_and_the_clock_set_forward(w: World) -> None:
+    engine = FakeEngine()
+    w.use_engine(engine)
+    await w.one_off()
+    w.say("a person deletes the run while its engine is away for a moment")
+    engine.away = True
+    run = w.only_run()
+    w.cluster.remove(run)
+    await w.visit(run)
+    w.say("the clock is set an hour forward")
+    w.set_clock(3600.0)
+    await w.visit(run)
+    w.say("the engine is back")
+    engine.away = False
+    await w.settle_until_waiting()
 
 
 async def deleted_skipping_the_cleanup(w: World) -> None:
@@ -251,6 +281,8 @@ STORIES: tuple[Story, ...] = (
     quota_refuses_the_job,
     deleted_while_running,
     deleted_with_the_engine_away,
+    deleted_while_the_operator_was_away,
+    deleted_and_the_clock_set_forward,
     deleted_skipping_the_cleanup,
     deleted_while_the_database_is_away,
 )

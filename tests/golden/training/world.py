@@ -59,6 +59,7 @@ class World:
     now: datetime = NOW
     lines: list[str] = field(default_factory=list)
     kill_at: int | None = None
+    clock_ahead: float = 0.0  # seconds of `now` that never passed
     fault: type[Exception] = Killed
     _told: dict[Ref, dict[str, str]] = field(default_factory=dict)
 
@@ -72,9 +73,13 @@ class World:
         engines = {"job": JobEngine(self.cluster, self.artifacts, config)}
         absent = cast("Any", None)
         self.systems = Systems(self.cluster, engines, self.artifacts, absent, self.metadata, config)
+        self.start()
+
+    def start(self) -> None:
+        """Start the operator's process: it remembers nothing."""
         self._rooms: dict[Kind, Room[Any, Systems]] = {
             TRAINING_PIPELINE: _Telling(TrainingPipelineRoom(), self._why),
-            TRAINING_RUN: _Telling(TrainingRunRoom(), self._why),
+            TRAINING_RUN: _Telling(TrainingRunRoom(lambda: self.now.timestamp() - self.clock_ahead), self._why),
         }
 
     # ---- what people do ----
@@ -170,6 +175,11 @@ class World:
         """Return the addresses of all pipelines and runs."""
         kinds = (TRAINING_PIPELINE, TRAINING_RUN)
         return [Ref(k, o["metadata"]["namespace"], o["metadata"]["name"]) for k in kinds for o in self.cluster.all(k)]
+
+    def set_clock(self, seconds: float) -> None:
+        """Set the clock forward; nothing passes."""
+        self.now += timedelta(seconds=seconds)
+        self.clock_ahead += seconds
 
     # ---- the text ----
 

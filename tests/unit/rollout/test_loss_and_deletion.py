@@ -1,10 +1,21 @@
 """What is lost is taken up again, and what is deleted goes in order."""
 
+import pytest
+
 from tests.golden.rollout.stories import v1_serves, v2_comes
 from tests.golden.rollout.world import KEY, NAMESPACE, ROUTE, World, rollout
 from tests.unit.rollout.making import events
 from trainyard import naming
-from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, MODEL_VERSION, SERVICE, Ref
+from trainyard.systems.cluster.port import (
+    CONTROLLER_REVISION,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    MODEL_VERSION,
+    ROLLOUT,
+    SERVICE,
+    Forbidden,
+    Ref,
+)
 
 # ---- after a loss ----
 
@@ -76,6 +87,58 @@ async def test_orphan_waits_for_a_ready_stable_until_the_deadline() -> None:
     await w.settle(590)
     assert w.shares() == {"v1": 80, "v2": 20}
     await w.settle(20)
+    assert w.cluster.look(KEY) is None
+    assert events(w)[-1] == "CleanupTimedOut"
+
+
+@pytest.mark.parametrize("policy", ["Orphan", "Delete"])
+@pytest.mark.parametrize("how", ["deleted while the operator is away", "the operator goes away then", "a clock is set"])
+async def test_nothing_is_let_go_before_an_honest_try(policy: str, how: str) -> None:
+    """The operator is away for twenty minutes, or its clock is set by them: the deadline counts neither."""
+    w = World()
+    await v2_comes(w, deletionPolicy=policy)
+    w.cluster.remove(KEY)
+    if how != "deleted while the operator is away":
+        await w.visit()
+    w.pass_time(0.5 if how == "a clock is set" else 1200.0, clock=1200.0)
+    if how != "a clock is set":
+        w.start()
+    await w.settle(10)
+    assert w.cluster.look(KEY) is None
+    assert "CleanupTimedOut" not in events(w)
+    assert [d["metadata"]["labels"][naming.LABEL_VERSION] for d in w.cluster.all(DEPLOYMENT)] == (
+        ["v1"] if policy == "Orphan" else []
+    )
+    assert w.shares() == ({"v1": 100} if policy == "Orphan" else {})
+
+
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+async def test_ten_minutes_of_trying_are_ten_minutes_whatever_the_clock_says(jump: float) -> None:
+    w = World()
+    await v2_comes(w, deletionPolicy="Orphan")
+    w.broken.add("v1")
+    await w.settle()
+    w.cluster.remove(KEY)
+    await w.settle(300)
+    w.pass_time(1.0, clock=jump)
+    await w.settle(290)
+    assert w.cluster.look(KEY), "stable may still come back"
+    await w.settle(20)
+    assert w.cluster.look(KEY) is None
+    assert events(w)[-1] == "CleanupTimedOut"
+
+
+async def test_a_deletion_that_the_api_server_refuses_ends_at_its_deadline_too() -> None:
+    w = World()
+    await v2_comes(w)
+    w.cluster.remove(KEY)
+    for kind in (ROLLOUT, HTTP_ROUTE):
+        w.cluster.fail("status" if kind == ROLLOUT else "apply", kind, Forbidden("no"), times=100)
+    for _ in range(2):
+        with pytest.raises(Forbidden):
+            await w.visit()
+        w.pass_time(360.0)  # the longest backoff
+    await w.visit()
     assert w.cluster.look(KEY) is None
     assert events(w)[-1] == "CleanupTimedOut"
 
