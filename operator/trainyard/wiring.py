@@ -12,7 +12,7 @@ from typing import Protocol
 
 from trainyard import naming
 from trainyard.reconciling.cycle import Recorder
-from trainyard.reconciling.leadership import FencedCluster, Leadership
+from trainyard.reconciling.leadership import FencedCluster, Leadership, fenced
 from trainyard.reconciling.plan import Record
 from trainyard.reconciling.tracking import TrackedCluster
 from trainyard.settings import Database, Settings
@@ -95,7 +95,7 @@ async def wire(settings: Settings, on_change: OnChange, wall: Callable[[], datet
     metadata = _metadata(settings.database)
     prometheus = HttpPrometheus(settings.prometheus_url, Entry(**asdict(settings.prometheus_entry)))
     systems, closers = _systems(settings, cluster, metadata, prometheus, wall)
-    record = _recorder(metadata) if settings.database else None
+    record = fenced(_recorder(metadata), leadership.holds) if settings.database else None
     return Wired(transport, mirror, leadership, systems, record, (prometheus.close, metadata.close, *closers))
 
 

@@ -107,6 +107,35 @@ async def test_rows_are_kept(metadata: Metadata) -> None:
     assert await keys(metadata) == {(r.uid, r.sequence) for r in ALL}
 
 
+async def told(metadata: Metadata) -> list[tuple[str, datetime]]:
+    """Every decision and its time, in order."""
+    if isinstance(metadata, FakeMetadata):
+        kept = [row for row in metadata.rows.values() if row.type == "decision"]
+        return [(str(row.data["decision"]), datetime.fromisoformat(row.at)) for row in kept]
+    assert isinstance(metadata, MySQLMetadata)
+    async with metadata.reading() as connection:
+        return [(row.decision, row.at) for row in reversed(await decisions_of(connection, "team"))]
+
+
+async def test_a_later_decision_takes_the_place_of_the_one_with_its_key(metadata: Metadata) -> None:
+    first, later = datetime(2026, 1, 1, 10, tzinfo=UTC), datetime(2026, 1, 1, 11, tzinfo=UTC)
+    await metadata.record((decision(6, first.isoformat(), decision="WeightSet", weight=20),))
+    await metadata.record((decision(6, later.isoformat(), decision="WeightSet", weight=20),))
+    assert await told(metadata) == [("WeightSet", first)], "an equal one changes nothing, its time neither"
+    aborted = decision(6, later.isoformat(), decision="Aborted", by="ada")
+    await metadata.record((aborted, decision(7, later.isoformat(), decision="Resumed")))
+    assert await told(metadata) == [("Aborted", later), ("Resumed", later)]
+    if isinstance(metadata, MySQLMetadata):
+        async with metadata.reading() as connection:
+            replaced = (await decisions_of(connection, "team"))[-1]
+        assert (replaced.actor, replaced.data) == ("ada", aborted.data)
+
+
+async def test_of_two_decisions_told_at_once_the_later_is_kept(metadata: Metadata) -> None:
+    await metadata.record((decision(6, AT, decision="WeightSet"), decision(6, AT, decision="Aborted")))
+    assert [name for name, _ in await told(metadata)] == ["Aborted"]
+
+
 async def test_rows_told_again_are_kept_once_and_the_first_stays(metadata: Metadata) -> None:
     await metadata.record(ALL[:2])
     await metadata.record((*ALL, replace(ALL[0], at="2026-01-02T00:00:00Z", data={})))

@@ -26,7 +26,7 @@ from trainyard.systems.cluster.port import AlreadyExists, Cluster, ClusterError,
 log = logging.getLogger(__name__)
 
 Systems = TypeVar("Systems")
-# Takes rows for the database; False where it does not have them. Never raises.
+# Takes rows for the database; False where it does not have them. Raises Fenced, and nothing else.
 Recorder = Callable[[Sequence[Record]], Awaitable[bool]]
 
 RECORD_AGAIN_SECONDS = 60.0  # rows that wait are tried again after this

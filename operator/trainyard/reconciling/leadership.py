@@ -12,11 +12,13 @@ may still be under way.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from trainyard.reconciling.cycle import Recorder
+from trainyard.reconciling.plan import Record
 from trainyard.systems.cluster.port import (
     LEASE,
     AlreadyExists,
@@ -252,5 +254,20 @@ class FencedCluster:
         await self._inner.delete(ref, uid=uid, propagation=propagation)
 
     def _check(self) -> None:
-        if not self._holds():
-            raise Fenced("this process does not hold the lease")
+        _check(self._holds)
+
+
+def fenced(record: Recorder, holds: Callable[[], bool]) -> Recorder:
+    """Return a recorder that raises Fenced unless `holds()`: another's decision may stand under the same number."""
+
+    async def checked(rows: Sequence[Record]) -> bool:
+        _check(holds)
+        return await record(rows)
+
+    return checked
+
+
+def _check(holds: Callable[[], bool]) -> None:
+    """Raise Fenced where this process may not write."""
+    if not holds():
+        raise Fenced("this process does not hold the lease")

@@ -66,9 +66,10 @@ class Note:
 
 @dataclass(frozen=True)
 class Record:
-    """One row for the metadata database; (uid, sequence) is its key, inserted once (insert-ignore).
+    """One row for the metadata database; (uid, sequence) is its key, told once.
 
-    `type` is the table's word: run, artifact, version or decision. `at` is RFC 3339 UTC.
+    Told again with other data, a decision replaces the one before, whose status write never landed; the other types
+    stay as they were told first. `type` is the table's word: run, artifact, version or decision. `at` is RFC 3339 UTC.
     """
 
     uid: str

@@ -59,10 +59,15 @@ def waiting_rows(status: Status) -> list[dict[str, Any]]:
 
 
 def merged_rows(waiting: Iterable[Mapping[str, Any]], new: Iterable[Record]) -> list[dict[str, Any]]:
-    """Add new rows to those that wait; a key (uid, sequence) that waits already stays as it is."""
+    """Add new rows to those that wait; a key (uid, sequence) that waits stays, but for another decision.
+
+    See `Record`.
+    """
     rows = {(row["uid"], row["sequence"]): dict(row) for row in waiting}
     for record in new:
-        rows.setdefault((record.uid, record.sequence), {**asdict(record), "data": dict(record.data)})
+        key, row = (record.uid, record.sequence), {**asdict(record), "data": dict(record.data)}
+        if key not in rows or (record.type == "decision" and rows[key]["data"] != row["data"]):
+            rows[key] = row
     return list(rows.values())
 
 

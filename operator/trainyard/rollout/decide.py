@@ -55,7 +55,8 @@ def decide(observed: Observed, now: datetime) -> Plan:
 
 def situation(observed: Observed, rollout: Rollout, now: datetime) -> Situation:
     """Return what the rules ask, with this visit's time and measurement in it."""
-    told = rollout.status
+    last = history.last_row(rollout.status, rollout.metadata.generation, now)
+    told = rollout.status.model_copy(update={"sequence": last})
     s = Situation(observed, rollout, told, now, advanced(rollout, told, observed, now))
     if told.unavailable_since is None or s.spec.paused:
         return s

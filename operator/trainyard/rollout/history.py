@@ -1,6 +1,7 @@
 """What is kept of the past: history in status, rows for the database, and which revisions may be forgotten. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from trainyard.reconciling.plan import Record
@@ -62,6 +63,12 @@ def records(s: Situation, rows: tuple[Mapping[str, Any], ...]) -> tuple[Record, 
         Record(meta.uid, s.status.sequence + n, "decision", s.at, meta.namespace, meta.name, data)
         for n, data in enumerate(rows, start=1)
     )
+
+
+def last_row(status: RolloutStatus, generation: int, now: datetime) -> int:
+    """Return the number of the last row; a status that was lost numbers on beyond all that may have been written."""
+    is_lost = status.sequence == 0 and status.observed_generation == 0 and generation > 1
+    return int(now.timestamp()) if is_lost else status.sequence
 
 
 def forgotten(s: Situation) -> tuple[str, ...]:

@@ -252,14 +252,34 @@ async def test_rows_wait_in_the_status_while_the_database_is_away(cluster: FakeC
     assert outcome.revisit_after == 5.0
     assert cluster.writes == []  # still away: nothing to say
     outcome = await run(cluster, Plan(status={"a": 1}, records=(row(1, x="z"), row(2)), revisit_after=0.0), database)
-    assert [r["data"] for r in status(cluster)["unrecorded"]] == [{"x": "y"}, {}]
+    assert [r["data"] for r in status(cluster)["unrecorded"]] == [{"x": "z"}, {}]  # `Record` says why
     assert outcome.revisit_after == 0.0
     database.up = True
     await run(cluster, Plan(status=None), database)
     assert "unrecorded" not in status(cluster)
     assert condition(cluster, "Recorded")["status"] == "True"
-    assert database.rows[("u", 1)].data == {"x": "y"}
+    assert database.rows[("u", 1)].data == {"x": "z"}
     assert set(database.rows) == {("u", 1), ("u", 2)}
+
+
+async def test_of_rows_that_wait_only_decisions_are_replaced(cluster: FakeCluster) -> None:
+    database = Database(up=False)
+    ended = replace(row(2, x="first"), type="run")
+    await run(cluster, Plan(status={}, records=(row(1, x="y"), ended)), database)
+    again = (replace(row(1, x="y"), at="2026-03-01T12:00:09Z"), replace(ended, data={"x": "later"}))
+    await run(cluster, Plan(status={}, records=again), database)
+    waits = [(r["data"]["x"], r["at"]) for r in status(cluster)["unrecorded"]]
+    assert waits == [("y", "2026-03-01T12:00:00Z"), ("first", "2026-03-01T12:00:00Z")]
+
+
+async def test_a_process_without_the_lease_sends_no_rows_and_writes_nothing(cluster: FakeCluster) -> None:
+    async def record(_: Sequence[Record]) -> bool:
+        raise Fenced("lost")
+
+    room = ScriptedRoom(Plan(status={"a": 1}, records=(row(1),)))
+    with pytest.raises(Fenced):
+        await Cycle[Cluster](room, cluster, cluster, record).run(KEY, NOW)
+    assert cluster.writes == []
 
 
 async def test_an_intent_leaves_waiting_rows_alone(cluster: FakeCluster) -> None:

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -7,7 +7,8 @@ import pytest
 
 from tests.fakes.cluster import FakeCluster
 from tests.unit.reconciling.tiny import KEY, tiny
-from trainyard.reconciling.leadership import FencedCluster, Leadership, LeaseLost
+from trainyard.reconciling.leadership import FencedCluster, Leadership, LeaseLost, fenced
+from trainyard.reconciling.plan import Record
 from trainyard.systems.cluster.port import (
     LEASE,
     MODEL_VERSION,
@@ -299,3 +300,20 @@ async def test_behind_the_fence_only_reads_pass() -> None:
     open_ = True
     await fenced.delete(KEY)
     assert cluster.look(KEY) is None
+
+
+async def test_rows_are_sent_only_while_the_lease_is_held() -> None:
+    open_ = True
+    sent: list[Record] = []
+
+    async def record(rows: Sequence[Record]) -> bool:
+        sent.extend(rows)
+        return True
+
+    row = Record("u", 6, "decision", "2026-03-01T12:00:00Z", "ns", "n", {"decision": "Aborted"})
+    checked = fenced(record, lambda: open_)
+    assert await checked((row,))
+    open_ = False
+    with pytest.raises(Fenced):
+        await checked((row,))
+    assert sent == [row]

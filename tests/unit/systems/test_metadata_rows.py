@@ -59,10 +59,12 @@ def test_a_version_names_its_datasets_in_order() -> None:
     assert made["artifacts"][0]["type"] == "ModelVersion"
 
 
-def test_a_key_told_twice_is_inserted_once_and_the_first_wins() -> None:
-    rows = [Record("u", 1, "decision", AT, "t", "x", {"decision": d}) for d in ("first", "second")]
-    (one,) = inserts(rows)
-    assert [r["decision"] for r in one.rows] == ["first"]
+def test_a_key_told_twice_is_inserted_once() -> None:
+    """The later of two decisions that differ wins, the first of all other rows."""
+    for kind, kept in (("decision", "second"), ("run", "first")):
+        rows = [Record("u", 1, kind, AT, "t", "x", {"event": e}) for e in ("first", "second")]  # type: ignore[arg-type] # a literal of the two
+        (one,) = inserts(rows)
+        assert [r["data"] for r in one.rows] == [{"event": kept}]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Table, case
+from sqlalchemy.dialects.mysql import Insert as Statement
 from sqlalchemy.dialects.mysql import insert
 from sqlalchemy.exc import DataError, IntegrityError, ProgrammingError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -19,6 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from trainyard.systems.metadata.migrations import migrate
 from trainyard.systems.metadata.port import MetadataUnavailable, Row
 from trainyard.systems.metadata.rows import Insert, inserts
+from trainyard.systems.metadata.tables import decisions
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ class MySQLMetadata:
         self._tried_again_at = 0.0
 
     async def record(self, rows: Sequence[Row]) -> None:
-        """Insert the rows whose key is not there yet, all or none. Raises MetadataUnavailable within 2 s."""
+        """See the port. Raises MetadataUnavailable within 2 s."""
         try:
             wanted = inserts(rows)
         except ValueError as error:
@@ -79,10 +81,7 @@ class MySQLMetadata:
         await self._ready()
         async with self._engine.begin() as connection:
             for table, rows in wanted:
-                statement = insert(table)
-                # Not INSERT IGNORE: that would also cut what does not fit, in silence.
-                unchanged = statement.on_duplicate_key_update(uid=table.c.uid)
-                await connection.execute(unchanged, rows)
+                await connection.execute(_statement(table), rows)
 
     async def _ready(self) -> None:
         """Wait for the tables; the migration goes on where a caller's time is up, and a failed one is made anew."""
@@ -114,6 +113,21 @@ class MySQLMetadata:
         self._left.discard(task)
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not complain of one that nobody awaits any more
+
+
+def _statement(table: Table) -> Statement:
+    """Return how rows get into a table; of two rows with one key see `port.replaces`."""
+    statement = insert(table)
+    if table is not decisions:
+        # Not INSERT IGNORE: that would also cut what does not fit, in silence.
+        return statement.on_duplicate_key_update(uid=table.c.uid)
+    new = statement.inserted
+    others = [c.name for c in table.columns if not c.primary_key and c.name != "data"]
+    # What a column is set to counts for those after it: `data`, which tells whether anything is new, goes last.
+    return statement.on_duplicate_key_update(
+        [(name, case((table.c.data == new.data, table.c[name]), else_=new[name])) for name in others]
+        + [("data", new.data)]
+    )
 
 
 def engine(host: str, port: int, name: str, user: str, password: str) -> AsyncEngine:

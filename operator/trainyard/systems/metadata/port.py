@@ -47,9 +47,21 @@ class Row(Protocol):
         ...
 
 
+def replaces(new: Row, old: Row) -> bool:
+    """Whether a row takes the place of the one with its key: a decision that says something else.
+
+    Decisions are numbered on from the object's status. Where the number comes again, the status that the earlier one
+    belongs to was never written: it was not decided so. All other rows are told again as they are, and the first stays.
+    """
+    return new.type == "decision" and dict(new.data) != dict(old.data)
+
+
 class Metadata(Protocol):
-    """One verb for the operator: rows are only ever added."""
+    """One verb for the operator. No row is ever taken away; of two with one key see `replaces`."""
 
     async def record(self, rows: Sequence[Row]) -> None:
-        """Insert rows whose key is not there yet; all or none. Raises MetadataUnavailable within seconds."""
+        """Insert rows whose key is not there yet, or is replaced; all or none.
+
+        Raises MetadataUnavailable within seconds.
+        """
         ...

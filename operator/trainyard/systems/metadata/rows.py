@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, Integer, String, Table
 
-from trainyard.systems.metadata.port import Row
+from trainyard.systems.metadata.port import Row, replaces
 from trainyard.systems.metadata.tables import artifacts, decisions, events, executions
 
 # The row's own word for a column, where it is not the column's name; a dot leads into a part of the row.
@@ -41,12 +41,13 @@ class Insert(NamedTuple):
 
 def inserts(rows: Iterable[Row]) -> list[Insert]:
     """Return what is to be inserted, table by table, a key once. Raises ValueError for what is no row."""
-    found: dict[str, Insert] = {}
-    seen: set[tuple[str, int]] = set()
+    kept: dict[tuple[str, int], Row] = {}
     for row in rows:
-        if (row.uid, row.sequence) in seen:
-            continue
-        seen.add((row.uid, row.sequence))
+        key = (row.uid, row.sequence)
+        if key not in kept or replaces(row, kept[key]):
+            kept[key] = row
+    found: dict[str, Insert] = {}
+    for row in kept.values():
         for table, values in _values(row):
             found.setdefault(table.name, Insert(table, [])).rows.append(values)
     return list(found.values())

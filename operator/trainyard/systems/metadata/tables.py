@@ -1,8 +1,8 @@
 """The tables, in ML Metadata's words: executions, artifacts, events (what went in and out), and decisions.
 
-Rows are only ever added; (uid, sequence) of the object that a row tells of is its key. `data` keeps the whole of
-what was told; the columns beside it are what questions ask for, cut to their length. Plain SQL types, so that MySQL
-8.4 and MariaDB 10.11 take the same statements.
+No row is ever taken away; (uid, sequence) of the object that a row tells of is its key (`port.replaces`). `data`
+keeps the whole of what was told; the columns beside it are what questions ask for, cut to their length. Plain SQL
+types, so that MySQL 8.4 and MariaDB 10.11 take the same statements.
 """
 
 from typing import Any
