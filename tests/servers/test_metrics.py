@@ -13,7 +13,7 @@ import pytest
 
 from tests.servers.recorded import Recorder, Traffic
 from tests.servers.running import prometheus
-from trainyard.rollout import queries_custom, sources
+from trainyard.rollout import blocks, queries_custom, sources
 from trainyard.rollout.blocks import Grid
 from trainyard.rollout.queries import COUNT, DRIFT, Form
 from trainyard.rollout.sharing import Sharing
@@ -288,6 +288,14 @@ async def test_counters_by_process(client: HttpPrometheus, source: str, metric: 
     assert sum(v for (r, _), v in total.items() if r == OLD) == pytest.approx(600.0)
     assert sum(v for (r, _), v in part.items() if r == NEW) == pytest.approx(1200.0 * share)
     assert sum(v for (r, _), v in part.items() if r == OLD) == pytest.approx(0.0, abs=1e-9)
+
+
+async def test_a_bucket_that_is_not_configured_has_no_series(client: HttpPrometheus) -> None:
+    form, grid = Form("Traefik", "SlowShare", WINDOW, "0.5"), Grid(AT - timedelta(seconds=120), AT, 30, 30)
+    arm = await RangeSharing().ask(client, form, SUBJECT, grid)
+    found = blocks.made(grid, arm, arm, (NEW, OLD))
+    assert found.parts == (False, False)
+    assert sum(block.total for block in found.canary) == pytest.approx(1200.0)
 
 
 async def test_a_ratio_of_late_labels(client: HttpPrometheus) -> None:

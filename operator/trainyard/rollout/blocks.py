@@ -50,13 +50,15 @@ class Block:
 class Blocks:
     """Both revisions over the same blocks, or why there are none.
 
-    seen: until when Prometheus knew both revisions (Unix seconds), None where it never knew one of them. The test
-    counts information in base_seconds, so that doubling changes nothing.
+    seen: until when Prometheus knew both revisions (Unix seconds), None where it never knew one of them. parts: whether
+    the canary and stable have any series of the part at all. The test counts information in base_seconds, so that
+    doubling changes nothing.
     """
 
     canary: tuple[Block, ...] = ()
     stable: tuple[Block, ...] = ()
     seen: float | None = None
+    parts: tuple[bool, bool] = (True, True)
     step_seconds: int = 1
     base_seconds: int = 1
     failure: str = ""
@@ -93,6 +95,7 @@ def made(grid: Grid, canary: Arm, stable: Arm, revisions: tuple[str | None, str 
         ours.blocks(grid.times),
         theirs.blocks(grid.times),
         None if None in seen else min(time for time in seen if time is not None),
+        (ours.has_part, theirs.has_part),
         grid.step_seconds,
         grid.base_seconds,
         warnings=warnings,
@@ -109,6 +112,11 @@ class _Counters:
     def seen(self) -> float | None:
         """When there was a total last."""
         return max((time for points in self.totals.values() for time in points), default=None)
+
+    @property
+    def has_part(self) -> bool:
+        """Whether there is a series of the part."""
+        return any(self.parts.values())
 
     def blocks(self, times: Sequence[float]) -> tuple[Block, ...]:
         """Return the increases between one moment and the next."""

@@ -109,7 +109,27 @@ def obstacle(analysis: Analysis, metric: AnalysisMetric, blocks: Blocks) -> Comp
         return Compared("NoData", "NoSeries", f"nothing is returned by {name[:200]}")
     if blocks.canary[-1].end - blocks.seen > max(2 * analysis.interval_seconds, blocks.step_seconds):
         return Compared("NoData", "StaleSample", "the counters of a revision are older than two intervals")
-    return None if sum(block.total for block in blocks.canary) > 0 else _nothing(analysis, metric)
+    return _uncounted(metric, blocks) if sum(block.total for block in blocks.canary) > 0 else _nothing(analysis, metric)
+
+
+def _uncounted(metric: AnalysisMetric, blocks: Blocks) -> Compared | None:
+    """Return what is missing of what the metric counts. Absence is 0 only where that speaks against the canary.
+
+    ErrorRate's failures may have no series before the first one. A histogram has all its buckets from the first request
+    on: one that is missing was never configured, so it says nothing of either revision.
+    """
+    ours, theirs = blocks.parts
+    if metric.builtin == "ErrorRate" or (ours and theirs):
+        return None
+    better = metric.ratio.better if metric.ratio else ""
+    counted = metric.ratio.good[:200] if metric.ratio else f"the bucket that ends at {metric.slower_than_seconds} s"
+    if not ours and not theirs:
+        return Compared("NoData", "NoSeries", f"neither revision ever had a series of {counted}")
+    if not ours and better != "Higher":
+        return Compared("NoData", "NoSeries", f"the canary, unlike stable, has no series of {counted}")
+    if not theirs and better != "Lower":
+        return Compared("NoData", "NoStableData", f"stable, unlike the canary, has no series of {counted}")
+    return None
 
 
 def _nothing(analysis: Analysis, metric: AnalysisMetric) -> Compared:

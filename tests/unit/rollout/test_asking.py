@@ -13,7 +13,7 @@ from tests.fakes.prometheus import ScriptedPrometheus, one, vector
 from tests.golden.rollout.world import CONFIG
 from tests.unit.rollout.making import revision, rollout
 from trainyard.resources.rollout import Rollout, RolloutStatus
-from trainyard.rollout import asking, progress
+from trainyard.rollout import asking, comparing, progress
 from trainyard.rollout.asking import Shared
 from trainyard.rollout.state import Measurement, Progress
 from trainyard.rollout.times import stamp
@@ -223,6 +223,16 @@ async def test_blocks_of_a_ratio() -> None:
     found = (await asked.measured(made([{**RATIO, **SEQUENTIAL}]), 35.1)).blocks["right"]
     assert {(b.part, b.total) for b in found.canary} == {(8.0, 32.0)}
     assert {(b.part, b.total) for b in found.stable} == {(16.0, 32.0)}
+
+
+async def test_a_good_counter_that_nobody_has_is_no_data_whatever_the_total_says() -> None:
+    asked = Asked()
+    asked.prometheus.on("all_total", lambda _, at: one(at.timestamp() * 100, at))
+    about = made([{**RATIO, **SEQUENTIAL}])
+    found = await asked.measured(about, 40 * 8 + 10.1)
+    told = comparing.compared(about.spec.analysis, found.blocks, 1)["right"]
+    assert (told.verdict, told.reason) == ("NoData", "NoSeries")
+    assert "good_total{revision=$(revision)}" in told.message
 
 
 async def test_no_blocks_yet_and_blocks_that_are_refused() -> None:

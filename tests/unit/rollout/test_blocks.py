@@ -83,6 +83,15 @@ def test_own_queries_may_label_the_good_ones_otherwise() -> None:
     assert [(b.part, b.total) for b in found.stable] == [(0, 10)] * 4
 
 
+def test_whether_a_revision_has_the_part_at_all() -> None:
+    there, empty = answer({"a": [None, None, 0, 0, 0]}), answer({"a": [None] * 5})
+    total = answer({"a": [0, 10, 20, 30, 40]})
+    assert blocks.made(GRID, (there, total), (NOBODY, total), (None, None)).parts == (True, False)
+    assert blocks.made(GRID, (empty, total), (there, total), (None, None)).parts == (False, True)
+    ours = answer({"a": [0, 1, 1, 1, 1]}, revision="c")
+    assert blocks.made(GRID, (ours, total), (ours, total), ("c", "s")).parts == (True, False)
+
+
 def test_revisions_are_told_apart_by_their_label() -> None:
     total = RangeAnswer(
         series=(

@@ -68,6 +68,43 @@ def test_which_direction_hurts() -> None:
     assert compared(fewer, metric(builtin="SlowShare", slowerThanSeconds="0.1")).verdict == "Pass"
 
 
+SLOW = {"builtin": "SlowShare", "slowerThanSeconds": "0.5"}
+NONE, SOME, MANY = ((0, 100),), ((40, 100), (50, 100)), ((400, 1000), (500, 1000))
+
+
+@pytest.mark.parametrize(
+    ("made", "parts", "wanted", "words"),
+    [
+        (ratio(), (False, False), ("NoData", "NoSeries"), "neither revision ever had a series of clicks_total"),
+        (ratio(ratio={"better": "Lower"}), (False, False), ("NoData", "NoSeries"), "neither revision ever had a"),
+        (metric(**SLOW), (False, False), ("NoData", "NoSeries"), "a series of the bucket that ends at 0.5 s"),
+        (metric(**SLOW), (False, True), ("NoData", "NoSeries"), "the canary, unlike stable, has no series of the"),
+        (metric(**SLOW), (True, False), ("NoData", "NoStableData"), "stable, unlike the canary, has no series of the"),
+        # Absence as 0 would be the best there is for the canary.
+        (ratio(ratio={"better": "Lower"}), (False, True), ("NoData", "NoSeries"), "the canary, unlike stable, has no"),
+        (ratio(), (True, False), ("NoData", "NoStableData"), "stable, unlike the canary, has no series of clicks"),
+        # Absence as 0 is the worst there is for it.
+        (ratio(), (False, True), ("Fail", "WorseThanMargin"), "worse than stable"),
+        (ratio(ratio={"better": "Lower"}), (True, False), ("Fail", "WorseThanMargin"), "worse than stable"),
+        # Nobody failed yet.
+        (metric(), (False, False), ("Pass", ""), ""),
+        (metric(), (False, True), ("Pass", ""), ""),
+        (metric(), (True, False), ("Fail", "WorseThanMargin"), "worse than stable"),
+    ],
+)
+def test_a_part_that_never_existed_never_passes(
+    made: AnalysisMetric, parts: tuple[bool, bool], wanted: tuple[str, str], words: str
+) -> None:
+    canary, stable = SOME if parts[0] else NONE, MANY if parts[1] else ((0, 1000),)
+    told = compared(blocks(canary, stable, 120, parts=parts), made)
+    assert (told.verdict, told.reason) == wanted
+    assert words in told.message
+
+
+def test_before_there_is_any_request_nobody_misses_a_part() -> None:
+    assert compared(blocks(((0, 0),), STABLE, 40, parts=(False, False)), ratio()).reason == "TooFewRequests"
+
+
 def test_means_have_no_binomial_variance() -> None:
     revenue = blocks(((500, 100), (520, 100)), ((5000, 1000), (5200, 1000)), 40)
     told = compared(revenue, ratio(margin="0.5"))

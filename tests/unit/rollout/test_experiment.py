@@ -77,6 +77,13 @@ def test_without_data_it_goes_on_whatever_the_time(found: Blocks | None) -> None
     assert (said.word, said.reason) == ("Undecided", experiment.NO_DATA)
 
 
+def test_outcomes_that_nobody_counts_show_nothing() -> None:
+    """A misspelt `good` is 0 in both arms: nothing would be less inferior."""
+    none = blocks(((0, 100),), ((0, 1000),), 60, parts=(False, False))
+    said = experiment.decide(told(**NON_INFERIOR), SPEC, CLICKS, none, 5000.0)
+    assert (said.word, said.reason) == ("Undecided", experiment.NO_DATA)
+
+
 def test_without_any_request_it_ends_by_its_time() -> None:
     nobody = blocks(((0, 0),), CONTROL, 60)
     assert experiment.decide(told(share=1), SPEC, CLICKS, nobody, 60.0).word == "Undecided"
