@@ -19,6 +19,7 @@ OTHER = Subject("other", "churn", ("0123456789", "1111111111"))
 METRICS = ("ErrorRate", "Requests", COUNT, *LATENCIES, *ON_PODS, DRIFT)
 ASKED = [(s, m) for s in SOURCES for m in METRICS if (s, "latency" if m in LATENCIES else m) not in LACKS]
 CONFIG = Config("courier", {}, "models", "", custom_queries=True)
+SEQUENTIAL: dict[str, object] = {"max": None, "margin": "0.01", "sequential": {}}
 
 
 def form(source: str, metric: str) -> Form:
@@ -70,12 +71,13 @@ def test_everybody_gets_the_own_part_only(source: str, name: str) -> None:
         ("KServe", {"builtin": "PredictionDrift"}, "SourceLacksMetric"),
         ("ModelServer", {"builtin": "SlowShare", "slowerThanSeconds": "0.26"}, "NoSuchBucket"),
         ("Contour", {"builtin": "SlowShare", "slowerThanSeconds": "0.2"}, "NoSuchBucket"),
+        ("KServe", {"builtin": "SlowShare", "slowerThanSeconds": "0.3", **SEQUENTIAL}, "NoSuchBucket"),
         ("ModelServer", {"builtin": "PredictionDrift", "max": None, "maxIncrease": "0.1"}, "InvalidLimit"),
         ("ModelServer", {"builtin": "CPU", "max": None}, "NoLimit"),
         ("ModelServer", {"query": "sum("}, "InvalidQuery"),
         ("ModelServer", {"ratio": {"good": "rate(x[5m])", "total": "y"}}, "InvalidQuery"),
         ("ModelServer", {"ratio": {"good": "x", "total": "y * 2"}}, "InvalidQuery"),
-        ("EnvoyGateway", {"builtin": "ErrorRate", "max": None, "margin": "0", "sequential": {}}, "SourceLacksMetric"),
+        ("EnvoyGateway", {"builtin": "ErrorRate", **SEQUENTIAL}, "SourceLacksMetric"),
     ],
 )
 def test_what_cannot_be_asked_is_refused(source: str, fields: dict[str, object], reason: str) -> None:
@@ -92,7 +94,8 @@ def test_what_cannot_be_asked_is_refused(source: str, fields: dict[str, object],
         ("Traefik", {"builtin": "SlowShare", "slowerThanSeconds": "0.3"}),
         ("KServe", {"builtin": "CPU"}),
         ("EnvoyGateway", {"builtin": "PredictionDrift"}),
-        ("Istio", {"builtin": "ErrorRate", "max": None, "margin": "0.01", "sequential": {}}),
+        ("Istio", {"builtin": "ErrorRate", **SEQUENTIAL}),
+        ("Traefik", {"builtin": "SlowShare", "slowerThanSeconds": "0.5", **SEQUENTIAL}),  # its buckets are settings
         ("ModelServer", {"query": "vector(1)"}),
         ("ModelServer", {"ratio": {"good": "sum(x)", "total": "y"}}),
     ],
