@@ -237,7 +237,7 @@ def problem(source: str, metric: AnalysisMetric) -> tuple[str, str] | None:
     if metric.sequential and source == "EnvoyGateway":
         why = "its counters lie in several proxies and are found by a pod's address"
         return ("SourceLacksMetric", f"metric {metric.name}: {source} cannot be compared block by block: {why}")
-    return _bound_problem(source, metric)
+    return _bound_problem(source, metric) or _top_problem(source, metric)
 
 
 def _bound_problem(source: str, metric: AnalysisMetric) -> tuple[str, str] | None:
@@ -249,6 +249,18 @@ def _bound_problem(source: str, metric: AnalysisMetric) -> tuple[str, str] | Non
         f"metric {metric.name}: {source} has no bucket that ends at {metric.slower_than_seconds} s; it has {known}"
     )
     return ("NoSuchBucket", sentence)
+
+
+def _top_problem(source: str, metric: AnalysisMetric) -> tuple[str, str] | None:
+    """Refuse a latency limit that nothing exceeds: a quantile beyond the last finite bucket is told as its bound."""
+    bounds = SOURCES[source].bounds
+    if metric.builtin not in QUANTILES or not bounds:
+        return None
+    for name, limit in (("max", metric.max), ("maxIncrease", metric.max_increase)):
+        if limit is not None and float(limit) >= bound(bounds[-1]):
+            told = f"{source} tells no latency above {bounds[-1]} s, where its last bucket ends"
+            return ("InvalidLimit", f"metric {metric.name}: {name} {limit} can never be exceeded: {told}")
+    return None
 
 
 def bound(seconds: str) -> float:

@@ -73,6 +73,11 @@ def test_everybody_gets_the_own_part_only(source: str, name: str) -> None:
         ("Contour", {"builtin": "SlowShare", "slowerThanSeconds": "0.2"}, "NoSuchBucket"),
         ("KServe", {"builtin": "SlowShare", "slowerThanSeconds": "0.3", **SEQUENTIAL}, "NoSuchBucket"),
         ("ModelServer", {"builtin": "PredictionDrift", "max": None, "maxIncrease": "0.1"}, "InvalidLimit"),
+        ("ModelServer", {"builtin": "LatencyP99", "max": "45"}, "InvalidLimit"),
+        ("ModelServer", {"builtin": "LatencyP50", "max": "30.0"}, "InvalidLimit"),  # limits are inclusive
+        ("ModelServer", {"builtin": "LatencyP99", "max": "1", "maxIncrease": "30"}, "InvalidLimit"),
+        ("KServe", {"builtin": "LatencyP95", "max": "10"}, "InvalidLimit"),
+        ("Contour", {"builtin": "LatencyP95", "max": "3600"}, "InvalidLimit"),
         ("ModelServer", {"builtin": "CPU", "max": None}, "NoLimit"),
         ("ModelServer", {"query": "sum("}, "InvalidQuery"),
         ("ModelServer", {"ratio": {"good": "rate(x[5m])", "total": "y"}}, "InvalidQuery"),
@@ -92,6 +97,10 @@ def test_what_cannot_be_asked_is_refused(source: str, fields: dict[str, object],
     [
         ("ModelServer", {"builtin": "SlowShare", "slowerThanSeconds": "0.250"}),
         ("Traefik", {"builtin": "SlowShare", "slowerThanSeconds": "0.3"}),
+        ("ModelServer", {"builtin": "LatencyP99", "max": "29.9", "maxIncreasePercent": "50"}),
+        ("Contour", {"builtin": "LatencyP99", "max": "60"}),
+        ("Traefik", {"builtin": "LatencyP99", "max": "5"}),  # its buckets are settings
+        ("ModelServer", {"builtin": "CPU", "max": "45", "maxIncrease": "30"}),
         ("KServe", {"builtin": "CPU"}),
         ("EnvoyGateway", {"builtin": "PredictionDrift"}),
         ("Istio", {"builtin": "ErrorRate", **SEQUENTIAL}),
@@ -102,6 +111,14 @@ def test_what_cannot_be_asked_is_refused(source: str, fields: dict[str, object],
 )
 def test_what_can_be_asked_is_not(source: str, fields: dict[str, object]) -> None:
     assert problem(source, fields) is None
+
+
+def test_a_limit_above_the_last_bucket_says_where_that_ends() -> None:
+    found = problem("ModelServer", {"builtin": "LatencyP99", "max": "45"})
+    assert found is not None
+    assert found[1] == (
+        "metric m: max 45 can never be exceeded: ModelServer tells no latency above 30 s, where its last bucket ends"
+    )
 
 
 def test_queries_of_ones_own_can_be_off_and_names_differ() -> None:
