@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from trainyard import naming
 from trainyard.resources.rollout import AnalysisMetric
+from trainyard.rollout.analysis import COMPARED
 
 PORT = 8080  # of every revision's Service (rendering.PORT)
 QUANTILES = {"LatencyP50": "0.5", "LatencyP95": "0.95", "LatencyP99": "0.99"}
@@ -232,8 +233,10 @@ def problem(source: str, metric: AnalysisMetric) -> tuple[str, str] | None:
     lacking = LACKS.get((source, kind))
     if lacking:
         return ("SourceLacksMetric", f"metric {metric.name}: {source} has no {metric.builtin}: {lacking}")
-    if metric.builtin == "PredictionDrift" and metric.max is None:
-        return ("InvalidLimit", f"metric {metric.name}: PredictionDrift is a distance from stable: its limit is max")
+    compared = any(getattr(metric, name) is not None for name in COMPARED)
+    if metric.builtin == "PredictionDrift" and (metric.max is None or compared):
+        sentence = f"metric {metric.name}: PredictionDrift is a distance from stable, which has none: its limit is max"
+        return ("InvalidLimit", f"{sentence}, without maxIncrease or maxDecrease, in percent or not")
     if metric.sequential and source == "EnvoyGateway":
         why = "its counters lie in several proxies and are found by a pod's address"
         return ("SourceLacksMetric", f"metric {metric.name}: {source} cannot be compared block by block: {why}")

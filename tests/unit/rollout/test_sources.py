@@ -73,6 +73,10 @@ def test_everybody_gets_the_own_part_only(source: str, name: str) -> None:
         ("Contour", {"builtin": "SlowShare", "slowerThanSeconds": "0.2"}, "NoSuchBucket"),
         ("KServe", {"builtin": "SlowShare", "slowerThanSeconds": "0.3", **SEQUENTIAL}, "NoSuchBucket"),
         ("ModelServer", {"builtin": "PredictionDrift", "max": None, "maxIncrease": "0.1"}, "InvalidLimit"),
+        ("ModelServer", {"builtin": "PredictionDrift", "maxIncrease": "0.1"}, "InvalidLimit"),
+        ("ModelServer", {"builtin": "PredictionDrift", "maxIncreasePercent": "10"}, "InvalidLimit"),
+        ("Contour", {"builtin": "PredictionDrift", "maxDecrease": "0"}, "InvalidLimit"),
+        ("ModelServer", {"builtin": "PredictionDrift", "maxDecreasePercent": "10"}, "InvalidLimit"),
         ("ModelServer", {"builtin": "LatencyP99", "max": "45"}, "InvalidLimit"),
         ("ModelServer", {"builtin": "LatencyP50", "max": "30.0"}, "InvalidLimit"),  # limits are inclusive
         ("ModelServer", {"builtin": "LatencyP99", "max": "1", "maxIncrease": "30"}, "InvalidLimit"),
@@ -102,7 +106,7 @@ def test_what_cannot_be_asked_is_refused(source: str, fields: dict[str, object],
         ("Traefik", {"builtin": "LatencyP99", "max": "5"}),  # its buckets are settings
         ("ModelServer", {"builtin": "CPU", "max": "45", "maxIncrease": "30"}),
         ("KServe", {"builtin": "CPU"}),
-        ("EnvoyGateway", {"builtin": "PredictionDrift"}),
+        ("EnvoyGateway", {"builtin": "PredictionDrift", "min": "0"}),
         ("Istio", {"builtin": "ErrorRate", **SEQUENTIAL}),
         ("Traefik", {"builtin": "SlowShare", "slowerThanSeconds": "0.5", **SEQUENTIAL}),  # its buckets are settings
         ("ModelServer", {"query": "vector(1)"}),
