@@ -42,11 +42,12 @@ def canary_size(spec: RolloutSpec, replicas: int, weight: int) -> int:
 def is_far(weight: int, canary: float, total: float) -> bool:
     """Whether the seen share is far from the weight: more than half of it off, and more than chance explains.
 
-    With all or nothing of the traffic there is no chance, but the requests that were under way at the switch.
+    Half of the smaller revision's weight, so that of one percent nothing at all is far too. With all or nothing of the
+    traffic there is no chance, but the requests that were under way at the switch.
     """
     expected = weight / 100
-    least = 0.02 if 0 < weight < 100 else 0.1
-    room = max(min(expected, 1 - expected) / 2, 4 * sqrt(expected * (1 - expected) / total), least)
+    chance = 4 * sqrt(expected * (1 - expected) / total)
+    room = max(min(expected, 1 - expected) / 2, chance) if 0 < weight < 100 else 0.1
     return abs(canary / total - expected) > room
 
 

@@ -74,6 +74,30 @@ def test_a_share_far_from_the_weight(weight: int, seen: float, far: bool) -> Non
     assert weights.is_far(weight, seen * 1000, 1000) is far
 
 
+@pytest.mark.parametrize("weight", [1, 2, 3, 5, 50, 95, 98, 99])
+def test_of_many_requests_none_for_either_revision_is_far_from_any_weight(weight: int) -> None:
+    assert weights.is_far(weight, 0, 1_000_000)
+    assert weights.is_far(weight, 1_000_000, 1_000_000)
+    assert not weights.is_far(weight, weight * 10_000, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("weight", "near", "far"),  # canary's requests of a million
+    [(1, 5_001, 4_999), (1, 14_999, 15_001), (2, 10_001, 9_999), (50, 250_001, 249_999), (98, 989_999, 990_001)],
+)
+def test_half_of_the_smaller_weight_is_room_where_chance_is_less(weight: int, near: int, far: int) -> None:
+    assert not weights.is_far(weight, near, 1_000_000)
+    assert weights.is_far(weight, far, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("weight", "total", "far"), [(1, 1500, False), (1, 1700, True), (2, 700, False), (2, 900, True)]
+)
+def test_of_few_requests_none_may_be_chance(weight: int, total: int, far: bool) -> None:
+    assert weights.is_far(weight, 0, total) is far
+    assert weights.is_far(100 - weight, total, total) is far
+
+
 PARENT = (ParentRef(name="gateway", namespace="infra"),)
 
 
