@@ -109,14 +109,24 @@ def judge(metric: AnalysisMetric, canary: Reading, stable: Reading) -> Reading:
     if _breach(canary.value, bounds):
         return _failed(canary.value, bounds)
     if any(getattr(metric, name) is not None for name in COMPARED):
-        if stable.value is None or math.isinf(stable.value):
-            return Reading(canary.value, "NoData", "NoStableData", f"stable: {stable.message or 'infinite'}")
-        bounds = (*bounds, *compared_bounds(metric, stable.value))
+        base = _base(canary.value, stable)
+        if isinstance(base, Reading):
+            return base
+        bounds = (*bounds, *compared_bounds(metric, base))
         if _breach(canary.value, bounds):
             return _failed(canary.value, bounds)
     if math.isinf(canary.value):
         return Reading(canary.value, "NoData", "Infinite", "the value is infinite, and no limit is on that side")
     return Reading(canary.value)
+
+
+def _base(value: float, stable: Reading) -> float | Reading:
+    """Return stable's number, or why it has none; value: the canary's."""
+    if stable.verdict == "Inconclusive":
+        return Reading(value, "Inconclusive", stable.reason, f"stable: {stable.message}")
+    if stable.value is None or math.isinf(stable.value):
+        return Reading(value, "NoData", "NoStableData", f"stable: {stable.message or 'infinite'}")
+    return stable.value
 
 
 def absolute_bounds(metric: AnalysisMetric) -> tuple[Bound, ...]:

@@ -119,6 +119,21 @@ def test_without_stables_number_nothing_is_compared(stable: Reading) -> None:
     assert verdict(answer(0.6), made, stable)[0] == "Fail"  # its own limit speaks for itself
 
 
+@pytest.mark.parametrize(
+    ("theirs", "reason", "message"),
+    [
+        (answer(1, 2, 3), "SeveralSeries", "stable: query returns 3 series, wants one"),
+        (Answer(unusable="a string"), "NotOneNumber", "stable: a string"),
+    ],
+)
+def test_stable_without_one_number_is_inconclusive_as_the_canary_is(theirs: Answer, reason: str, message: str) -> None:
+    made, stable = metric(max_increase="0.1"), read(theirs, "query", None, NOW, INTERVAL)
+    told = judge(made, Reading(0.1), stable)
+    assert (told.verdict, told.reason, told.message) == ("Inconclusive", reason, message)
+    assert judge(made, Reading(0.6), stable).verdict == "Fail"  # its own limit speaks for itself
+    assert judge(metric(), Reading(0.1), stable).verdict == "Pass"  # and nobody asks stable
+
+
 def measurement(told: Answer, requests: Answer | float = 500.0, stable: Answer | None = None) -> Measurement:
     counted = requests if isinstance(requests, Answer) else answer(requests, revision="c")
     return Measurement(1, NOW, counted, {"m": (told, stable or told)})
