@@ -278,7 +278,7 @@ async def test_drift_is_the_greatest_distance_of_the_distributions(client: HttpP
 async def test_counters_by_process(client: HttpPrometheus, source: str, metric: str, slower: str, share: float) -> None:
     form, grid = Form(source, metric, WINDOW, slower), Grid(AT - timedelta(seconds=120), AT, 30, 30)
     grown: list[dict[tuple[str, str], float]] = []
-    for answer in await RangeSharing().ask(client, form, SUBJECT, grid):
+    for answer in await RangeSharing().ask(client, form, SUBJECT, grid, AT):
         assert answer.series is not None, answer
         assert all(len(series.points) == 5 for series in answer.series)
         ends = {(s.labels["revision"], s.labels["instance"]): s.points for s in answer.series}
@@ -292,7 +292,7 @@ async def test_counters_by_process(client: HttpPrometheus, source: str, metric: 
 
 async def test_a_bucket_that_is_not_configured_has_no_series(client: HttpPrometheus) -> None:
     form, grid = Form("Traefik", "SlowShare", WINDOW, "0.5"), Grid(AT - timedelta(seconds=120), AT, 30, 30)
-    arm = await RangeSharing().ask(client, form, SUBJECT, grid)
+    arm = await RangeSharing().ask(client, form, SUBJECT, grid, AT)
     found = blocks.made(grid, arm, arm, (NEW, OLD))
     assert found.parts == (False, False)
     assert sum(block.total for block in found.canary) == pytest.approx(1200.0)

@@ -184,7 +184,7 @@ class Asking:
         form = self.form(metric)
         if form is None:
             return await self._own_blocks(metric.ratio, grid) if metric.ratio else None
-        arm = await self.shared.ranges.ask(self.systems.prometheus, form, self.subject, grid)
+        arm = await self.shared.ranges.ask(self.systems.prometheus, form, self.subject, grid, self.at)
         canary, stable = self.subject.revisions
         return blocks.made(grid, arm, arm, (canary, stable))
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from trainyard.rollout.blocks import Arm, Grid
 from trainyard.rollout.queries import Form, Key
-from trainyard.rollout.sharing import REMEMBERED, Batch, joined
+from trainyard.rollout.sharing import FORGOTTEN, REMEMBERED, Batch, joined
 from trainyard.rollout.sources import Subject
 from trainyard.systems.prometheus.port import Prometheus, RangeAnswer, Series
 
@@ -71,8 +71,9 @@ class _History:
 
 @dataclass
 class _Group:
-    """The histories of one form, and the queries of the newest readings."""
+    """The histories of one form, since when nobody asked for them, and the queries of the newest readings."""
 
+    touched: datetime
     turn: int = 0
     newest: float = 0.0
     most: int = MOST_SUBJECTS
@@ -99,9 +100,14 @@ class RangeSharing:
         """Know nothing yet."""
         self._groups: dict[Form, _Group] = {}
 
-    async def ask(self, prometheus: Prometheus, form: Form, subject: Subject, grid: Grid) -> Arm:
-        """Return part and total over the grid: series with the labels revision and instance. Never raises."""
-        group = self._groups.setdefault(form, _Group())
+    async def ask(self, prometheus: Prometheus, form: Form, subject: Subject, grid: Grid, at: datetime) -> Arm:
+        """Return part and total over the grid: series with the labels revision and instance. Never raises.
+
+        at: the instant that is measured, which the grid may end long before: outcomes come late.
+        """
+        group = self._groups.setdefault(form, _Group(at))
+        group.touched = max(group.touched, at)
+        self._forget(at)
         history = group.histories.get(subject) or _History(group.turn)
         stretch = history.missing(grid)
         if stretch is not None:
@@ -112,6 +118,10 @@ class RangeSharing:
         history.turn = group.turn
         group.histories[subject] = history
         return history.cut(grid)
+
+    def _forget(self, at: datetime) -> None:
+        for form in [f for f, group in self._groups.items() if group.touched < at - FORGOTTEN]:
+            del self._groups[form]
 
 
 async def _asked(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from trainyard.rollout import sharing_ranges as room
 from trainyard.rollout.blocks import Arm, Grid
 from trainyard.rollout.queries import Form
-from trainyard.rollout.sharing import REMEMBERED
+from trainyard.rollout.sharing import FORGOTTEN, REMEMBERED
 from trainyard.rollout.sharing_ranges import RangeSharing
 from trainyard.rollout.sources import Subject
 from trainyard.systems.prometheus.port import Answer, RangeAnswer, Series
@@ -68,20 +68,26 @@ def told(arm: Arm, s: Subject) -> dict[str, list[float]]:
 async def test_only_what_is_new_is_asked_for() -> None:
     one = subject(1)
     prometheus, sharing = Counters([one]), RangeSharing()
-    assert told(await sharing.ask(prometheus, ERRORS, one, grid(60)), one)[one.revisions[0]] == [0, 40, 80, 120]
-    assert told(await sharing.ask(prometheus, ERRORS, one, grid(80)), one)[one.revisions[0]] == [0, 40, 80, 120, 160]
-    assert told(await sharing.ask(prometheus, ERRORS, one, grid(80)), one)[one.revisions[1]][-1] == 240
+    assert told(await sharing.ask(prometheus, ERRORS, one, grid(60), START), one)[one.revisions[0]] == [0, 40, 80, 120]
+    assert told(await sharing.ask(prometheus, ERRORS, one, grid(80), START), one)[one.revisions[0]] == [
+        0,
+        40,
+        80,
+        120,
+        160,
+    ]
+    assert told(await sharing.ask(prometheus, ERRORS, one, grid(80), START), one)[one.revisions[1]][-1] == 240
     assert prometheus.asked == [(0, 60, 20)] * 2 + [(80, 80, 20)] * 2
 
 
 async def test_longer_blocks_need_nothing_again_and_shorter_ones_all() -> None:
     one = subject(1)
     prometheus, sharing = Counters([one]), RangeSharing()
-    await sharing.ask(prometheus, ERRORS, one, grid(120))
-    longer = told(await sharing.ask(prometheus, ERRORS, one, grid(160, start=40, step=40)), one)
+    await sharing.ask(prometheus, ERRORS, one, grid(120), START)
+    longer = told(await sharing.ask(prometheus, ERRORS, one, grid(160, start=40, step=40), START), one)
     assert longer[one.revisions[0]] == [80, 160, 240, 320]
     assert prometheus.asked[2:] == [(160, 160, 40)] * 2
-    await sharing.ask(prometheus, ERRORS, one, grid(160, start=0, step=40))
+    await sharing.ask(prometheus, ERRORS, one, grid(160, start=0, step=40), START)
     assert prometheus.asked[4:] == [(0, 160, 40)] * 2
 
 
@@ -92,7 +98,7 @@ async def test_hundreds_share_the_newest_readings() -> None:
         before = len(prometheus.asked)
         for batch in range(0, 300, 10):
             asked = many[batch : batch + 10]
-            arms = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(end)) for s in asked))
+            arms = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(end), START) for s in asked))
             for s, arm in zip(asked, arms, strict=True):
                 assert told(arm, s)[s.revisions[1]][-1] == end * int(s.revisions[1], 16)
         queries = len(prometheus.asked) - before
@@ -102,12 +108,12 @@ async def test_hundreds_share_the_newest_readings() -> None:
 async def test_a_failure_is_told_and_asked_for_again() -> None:
     one, two = subject(1), subject(2)
     prometheus, sharing = Counters([one, two]), RangeSharing()
-    await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(60)) for s in (one, two)))
+    await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(60), START) for s in (one, two)))
     prometheus.failing = 2
-    failed = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(80)) for s in (one, two)))
+    failed = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(80), START) for s in (one, two)))
     assert all(answer.failure == "away" for arm in failed for answer in arm)
     assert sharing._groups[ERRORS].most == 1  # the answer may have been too large
-    healed = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(100)) for s in (one, two)))
+    healed = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(100), START) for s in (one, two)))
     assert [len(told(arm, s)[s.revisions[0]]) for arm, s in zip(healed, (one, two), strict=True)] == [6, 6]
     assert prometheus.asked[4:] == [(80, 100, 20)] * 4
     assert sharing._groups[ERRORS].most > 1
@@ -117,7 +123,23 @@ async def test_a_failure_is_told_and_asked_for_again() -> None:
 async def test_who_is_silent_is_forgotten() -> None:
     here, gone = subject(1), subject(2)
     prometheus, sharing = Counters([here, gone]), RangeSharing()
-    await sharing.ask(prometheus, ERRORS, gone, grid(20))
+    await sharing.ask(prometheus, ERRORS, gone, grid(20), START)
     for n in range(REMEMBERED + 2):
-        await sharing.ask(prometheus, ERRORS, here, grid(40 + 20 * n))
+        await sharing.ask(prometheus, ERRORS, here, grid(40 + 20 * n), START)
     assert set(sharing._groups[ERRORS].histories) == {here}
+
+
+async def test_a_form_that_nobody_asks_is_forgotten() -> None:
+    """Two forms: one is asked for outcomes of long ago, which are no older for that."""
+    one, late = subject(1), Form("ModelServer", "ErrorRate", 40)
+    prometheus, sharing = Counters([one]), RangeSharing()
+    await sharing.ask(prometheus, ERRORS, one, grid(60), START + 2 * FORGOTTEN)
+    await sharing.ask(prometheus, late, one, grid(60), START + 2 * FORGOTTEN + timedelta(seconds=1))
+    await sharing.ask(prometheus, late, one, grid(60), START + 3 * FORGOTTEN)
+    assert set(sharing._groups) == {ERRORS, late}
+    await sharing.ask(prometheus, late, one, grid(60), START + 3 * FORGOTTEN + timedelta(seconds=1))
+    assert set(sharing._groups) == {late}
+    asked = len(prometheus.asked)
+    again = told(await sharing.ask(prometheus, ERRORS, one, grid(60), START + 4 * FORGOTTEN), one)
+    assert again[one.revisions[0]] == [0, 40, 80, 120]
+    assert prometheus.asked[asked:] == [(0, 60, 20)] * 2
