@@ -6,6 +6,7 @@ kopf's low-level half only (`on.event`): no finalizer, annotation or patch of ko
 
 import itertools
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -27,6 +28,10 @@ Rooms = Sequence[Room[Any, Systems]]
 
 START_AGAIN_SECONDS = 5.0  # after a start that failed: a port was taken
 RECONNECT_SECONDS = 2.0  # kopf's watches are the second pair of ears: no hurry, and no storm on a sick server
+
+# kopf reads JSON with Python's own reader, which ends at the limit of recursion, and kopf's watch with it: one object
+# of a tenant would end the process. The API server keeps 10,000 levels; that many take 1.3 of the 8 MB of the C stack.
+JSON_LEVELS = 12_000
 
 KINDS = (TRAINING_PIPELINE, TRAINING_RUN, MODEL_VERSION, ROLLOUT)
 
@@ -106,6 +111,7 @@ class Backoffs:
 
 
 def _configure(settings: kopf.OperatorSettings) -> None:
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), JSON_LEVELS))
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True  # our kinds are known; no watch on CRDs or namespaces

@@ -31,7 +31,7 @@ ROLLOUTS: dict[str, dict[str, Any]] = {
     "steps": {
         "spec": {"model": "it", "version": {"latest": {}}, "strategy": {"canary": {"steps": [{"setWeight": 101}]}}}
     },
-    "deep": {"spec": json.loads('{"a":' * 40 + "1" + "}" * 40)},
+    "deep": {"spec": json.loads('{"a":' * 300 + "1" + "}" * 300)},
     "big": {"spec": {"model": "it", "freight": "x" * 1_000_000}},
     "status": {"spec": {}, "status": {"history": "lost", "conditions": {"a": "b"}, "weight": "many"}},
     "label": {"metadata": {"labels": {naming.LABEL_ROLLOUT: "it", naming.LABEL_REVISION: "x"}}, "spec": {}},

@@ -37,7 +37,7 @@ NONSENSE: dict[str, Any] = {
     "events": 1,
     "holds": 5,
 }
-DEEP = json.loads('{"a":' * 40 + "1" + "}" * 40)
+DEEP = json.loads('{"a":' * 300 + "1" + "}" * 300)
 PIPELINES: dict[str, Any] = {
     "no-spec": {},
     "text": {"spec": "text"},
@@ -49,6 +49,7 @@ PIPELINES: dict[str, Any] = {
 RUNS: dict[str, Any] = {
     "r-no-spec": {},
     "r-text": {"spec": "text"},
+    "r-deep": {"spec": {"pipeline": "it", "parameters": {"shape": DEEP}}},
     "r-list": {"spec": ["churn"]},
     "r-numbers": {"spec": {"pipeline": 7, "parameters": "all", "cancel": "perhaps"}},
     "r-mine": {"spec": {"pipeline": "it", "trigger": "Event", "priority": 5}},

@@ -8,6 +8,7 @@ from trainyard.events.delivery import Event, NotJson
 from trainyard.resources.parameters import mismatch
 from trainyard.resources.training_pipeline import TrainingPipelineSpec
 from trainyard.resources.triggers import EventTrigger
+from trainyard.resources.values import MOST_LEVELS, is_too_deep
 
 _INTEGERS = range(-(2**63), 2**63)  # what the API server keeps exactly
 
@@ -26,6 +27,10 @@ def values(event: Event, trigger: EventTrigger, spec: TrainingPipelineSpec) -> d
         except Absent as error:
             wrong.append(f"{name}: {error}")
     given = {**trigger.parameters, **taken}
+    deep = [name for name, value in taken.items() if is_too_deep(value)]
+    if deep:
+        told = "; ".join(f"{name} is nested too deeply, at most {MOST_LEVELS} levels are taken" for name in deep)
+        raise Refused(Answer(422, PARAMETERS, f"Parameters: {told}."[:1024]))
     absent = [name for name in trigger.parameters_from_data if name not in taken]
     wrong += _misfits(given, spec) + _missing({*given, *absent}, spec)
     if wrong:

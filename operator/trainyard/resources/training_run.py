@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 from trainyard.resources.base import Digest, Model, Name, Resource, StatusModel, Text, Timestamp, Uri, rules
 from trainyard.resources.conditions import Conditions
 from trainyard.resources.triggers import EventId, EventSource, Slot
-from trainyard.resources.values import ParameterMap
+from trainyard.resources.values import KeptMap, ParameterMap
 
 _FIXED = "a TrainingRun is immutable but for cancel: create another"
 _SAME = rules(("self == oldSelf", _FIXED))
@@ -170,7 +170,7 @@ class TrainingRunStatus(StatusModel):
     revision: Name | None = Field(default=None, description="The pipeline's revision that is run.")
     attempt: int = Field(default=0, description="Which attempt; 0 before the first.")
     engine: EngineRun | None = Field(default=None, description="Where the engine runs it.")
-    parameters: ParameterMap = Field(default_factory=dict, description="All parameters as they were passed.")
+    parameters: KeptMap = Field(default_factory=dict, description="All parameters as they were passed.")
     package_digest: Digest | None = Field(default=None, description="The Kubeflow package that is run.")
     requested_by: Annotated[str, StringConstraints(max_length=256)] = Field(
         default="", description="The person or service that asked, as it says."
@@ -197,7 +197,7 @@ class TrainingRunStatus(StatusModel):
     steps: Annotated[tuple[StepStatus, ...], Field(max_length=100)] = Field(default=(), description="Its steps.")
     outputs: OutputsStatus | None = Field(default=None, description="What it left.")
     model_version: Name | None = Field(default=None, description="The ModelVersion made from it.")
-    unrecorded: Annotated[tuple[ParameterMap, ...], Field(max_length=50)] = Field(
+    unrecorded: Annotated[tuple[KeptMap, ...], Field(max_length=50)] = Field(
         default=(), description="Rows that wait for the metadata database."
     )
 

@@ -40,6 +40,7 @@ class Gone:
 GONE = Gone()
 HUGE_TEXT = 256 * 1024
 HUGE_COUNT = 10_000
+TOO_DEEP = 300  # more than orjson writes
 MANY = "10,000 entries"  # the API server may need half a minute to compare each with each
 INT64 = 2**63 - 1
 INT_OR_STRING = "x-kubernetes-int-or-string"
@@ -203,9 +204,14 @@ def _free(value: Any) -> Iterator[Change]:
     for what, one in (*TEXTS.items(), ("huge", "x" * HUGE_TEXT), ("the largest", INT64), ("too large", INT64 + 1),
                       ("enormous fraction", 1e300), ("nothing", None), ("deep", deep(200))):  # fmt: skip
         yield f"value {what}", {**value, "epochs": one} if is_map else one
+    yield "value deeper than JSON is read", Later(partial(_too_deep, value, is_map))
     if is_map:
         yield "key unicode", {TEXTS["unicode"]: 1}
         yield MANY, Later(partial(_map_of, 1, HUGE_COUNT))
+
+
+def _too_deep(value: Any, is_map: bool) -> Any:
+    return {**value, "epochs": deep(TOO_DEEP)} if is_map else deep(TOO_DEEP)
 
 
 _BY_TYPE = {

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.rig.fuzz.values import deep
 from tests.unit.events.making import (
     BINARY,
     NOW,
@@ -22,6 +23,7 @@ from trainyard import naming
 from trainyard.events.answers import MAY_NOT, UNPROVEN
 from trainyard.events.delivery import Delivery
 from trainyard.resources.training_run import TrainingRunSpec
+from trainyard.resources.values import MOST_LEVELS
 from trainyard.systems.cluster.port import SECRET as SECRETS
 from trainyard.systems.cluster.port import (
     TRAINING_PIPELINE,
@@ -295,6 +297,8 @@ async def test_parameters_come_from_the_data() -> None:
         ({"parametersFromData": {"epochs": "/n"}}, {"n": None}, "epochs is of type null"),
         ({"parametersFromData": {"epochs": "/n"}}, {"n": 2**63}, "epochs is beyond 64 bits"),
         ({"parametersFromData": {"extra": "/n"}}, {"n": {"a": [2**64]}}, "extra is beyond 64 bits"),
+        ({"parametersFromData": {"extra": "/n"}}, {"n": deep(65)}, "extra is nested too deeply, at most 64 levels"),
+        ({"parametersFromData": {"extra": "/n"}}, {"n": deep(700)}, "extra is nested too deeply, at most 64 levels"),
         ({"parameters": {"layers": 2}}, {}, "layers is no parameter of the pipeline"),
     ],
 )
@@ -304,6 +308,11 @@ async def test_parameters_that_do_not_fit(trigger: dict[str, Any], data: Any, wo
     assert (answer.status, answer.reason) == (422, "ParametersInvalid")
     assert words in answer.message
     assert place.runs() == ()
+
+
+async def test_a_parameter_of_as_many_levels_as_are_taken() -> None:
+    place = Place(with_trigger(parametersFromData={"extra": "/n"}))
+    assert await place.post(structured(data={"n": deep(MOST_LEVELS)})) == CREATED
 
 
 async def test_data_that_is_no_json_has_no_parameters() -> None:

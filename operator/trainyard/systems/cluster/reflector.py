@@ -12,9 +12,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
-import orjson
-
 from trainyard.systems.cluster.port import ClusterError, Kind, NotFound, Obj, Ref, Unavailable
+from trainyard.systems.cluster.reading import read
 from trainyard.systems.cluster.store import Store
 from trainyard.systems.cluster.transport import Expired, Silent, Transport, path, trimmed
 
@@ -139,7 +138,7 @@ class Reflector:
         try:
             async for line in self._transport.lines(path(self.kind, self.namespace), query, opened=self._open):
                 try:
-                    self._take(orjson.loads(line))
+                    self._take(read(line))
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     raise BrokenWatch(f"an event cannot be read: {error!r}") from error
         finally:

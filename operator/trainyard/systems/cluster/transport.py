@@ -25,6 +25,7 @@ from trainyard.systems.cluster.port import (
     Obj,
     Unavailable,
 )
+from trainyard.systems.cluster.reading import read
 
 REQUEST_SECONDS = 10.0
 CONNECT_SECONDS = 5.0
@@ -101,7 +102,7 @@ class Transport:
             text = await response.read()
             if response.status >= 300:
                 raise _refusal(response, text)
-            answer = orjson.loads(text or b"{}")
+            answer = read(text or b"{}")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"{method} {url}: {str(error) or type(error).__name__}") from error
         return dict(answer)
