@@ -5,8 +5,10 @@ from typing import Any, cast
 import pytest
 
 from tests.unit.cluster.scripted import Enough, ScriptedTransport, obj, page
+from trainyard import probes
 from trainyard.systems.cluster.port import (
     SERVICE,
+    ClusterError,
     Forbidden,
     Kind,
     NotFound,
@@ -14,7 +16,7 @@ from trainyard.systems.cluster.port import (
     Unavailable,
 )
 from trainyard.systems.cluster.reflector import STALE_SECONDS, Reflector
-from trainyard.systems.cluster.transport import Silent, Transport
+from trainyard.systems.cluster.transport import Silent, Transport, error_of
 
 
 def event(type_: str, what: dict[str, Any]) -> dict[str, Any]:
@@ -186,12 +188,40 @@ async def test_a_store_that_is_cut_off_is_not_read_from() -> None:
     assert bench.reflector.failure == "no"
 
 
-async def test_a_refusal_is_a_sign_of_life() -> None:
-    bench = Bench(Forbidden("no"), Forbidden("no"))
+ANSWERS = [Forbidden("no"), error_of(429, {}), error_of(500, {}), error_of(503, {}, 5.0), error_of(410, {})]
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=str)
+async def test_every_answer_is_a_sign_of_life_and_no_success(answer: ClusterError) -> None:
+    """A kind that fails for long shows in readiness; a new process would be told the same."""
+    bench = Bench(answer, answer)
     bench.reflector._sign -= 1000
     await bench.run()
-    assert bench.reflector.age() < 60
-    assert not bench.reflector.synced
+    assert probes.liveness([bench.reflector]).wrong == ()
+    assert probes.readiness([bench.reflector]).wrong == (f"services are not listed: {answer}.",)
+
+
+@pytest.mark.parametrize("answer", ANSWERS, ids=str)
+async def test_a_kind_that_fails_after_it_was_listed_is_unready(answer: ClusterError) -> None:
+    bench = Bench([page("10")], answer, answer)
+    await bench.run()
+    bench.reflector._heard -= STALE_SECONDS
+    assert probes.readiness([bench.reflector]).wrong == (f"services are not listed: {answer}.",)
+
+
+@pytest.mark.parametrize("silence", [Unavailable("connection refused"), Silent("silent for 85 s")])
+async def test_no_answer_is_no_sign_of_life(silence: Unavailable) -> None:
+    bench = Bench([page("10")], silence, silence, silence, silence, silence)
+    bench.reflector._sleep = lose(bench, 300)
+    await bench.run()
+    assert len(probes.liveness([bench.reflector]).wrong) == 1
+
+
+def lose(bench: Bench, seconds: float) -> Any:
+    async def pause(_: float) -> None:
+        bench.reflector._sign -= seconds
+
+    return pause
 
 
 async def test_a_listener_that_fails_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:

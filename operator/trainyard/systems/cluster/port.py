@@ -105,12 +105,14 @@ class Forbidden(ClusterError):
 class Unavailable(ClusterError):
     """No answer, 429 or 5xx: the write may or may not have happened.
 
-    retry_after: the seconds that the API server asks to be left in peace, 0 where it asks for none.
+    retry_after: the seconds that the API server asks to be left in peace, 0 where it asks for none. answered: whether
+    there was an answer over HTTP, of whatever status.
     """
 
-    def __init__(self, message: str = "", retry_after: float = 0.0) -> None:
+    def __init__(self, message: str = "", retry_after: float = 0.0, *, answered: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.answered = answered
 
 
 class Fenced(ClusterError):

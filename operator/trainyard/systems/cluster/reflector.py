@@ -66,7 +66,7 @@ class Reflector:
         self.listed.clear()
 
     def age(self) -> float:
-        """Return the seconds since the last sign of life: an answer, an event or a bookmark."""
+        """Return the seconds since the last sign of life: an answer of any status, an event or a bookmark."""
         return time.monotonic() - self._sign
 
     async def run(self) -> None:
@@ -88,8 +88,9 @@ class Reflector:
             usual = isinstance(error, Expired | Silent)  # a kind of which nothing ever changed has no bookmarks
             log.log(logging.DEBUG if usual else logging.WARNING, "%s: %s", self.kind.plural, error)
         self.failure = str(error)
-        if not isinstance(error, Unavailable):
-            self._sign = time.monotonic()  # refused, but answered
+        if not isinstance(error, Unavailable) or error.answered:
+            # Refused or broken, but answered: a new process would hear the same. Readiness tells, by `_heard`.
+            self._sign = time.monotonic()
         if isinstance(error, Expired | Silent) or not isinstance(error, Unavailable) or self._failures > RESUMES:
             self._version = ""
         if isinstance(error, NotFound):

@@ -198,7 +198,7 @@ def error_of(code: int, answer: Any, retry_after: float = 0.0) -> ClusterError:
         429: Unavailable,
     }
     kind = known.get(code, Invalid if 400 <= code < 500 else Unavailable)
-    return kind(message, retry_after) if issubclass(kind, Unavailable) else kind(message)
+    return kind(message, retry_after, answered=True) if issubclass(kind, Unavailable) else kind(message)
 
 
 def _sentence(status: Mapping[str, Any]) -> str:
