@@ -14,7 +14,9 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 def test_25_constant_load_sees_no_failure_and_shares_follow_the_weights(ns: Cluster, host: str, load: Load) -> None:
     pause = {"pause": {"durationSeconds": 20}}
     errors = {"name": "errors", "builtin": "ErrorRate", "max": "0.05"}
-    serve_v1(ns, host, [{"setWeight": 10}, pause, {"setWeight": 30}, pause, {"setWeight": 100}, pause], metrics=[errors])
+    serve_v1(
+        ns, host, [{"setWeight": 10}, pause, {"setWeight": 30}, pause, {"setWeight": 100}, pause], metrics=[errors]
+    )
     load.start()
     train(ns, "v2")
     shares: dict[int, float] = {}

@@ -7,10 +7,15 @@ traffic waiting. Times are seconds on the monotonic clock. Filled by `handlers`,
 
 import asyncio
 import heapq
+import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+
+log = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 5.0  # after a visit that raised, which none should
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -98,7 +103,7 @@ class Schedule(Generic[Key]):
 
 class Queue(Generic[Key]):
     """Visits due keys: at most `limit` that began less than `slow` seconds ago, and VISITS_PER_PLACE times as many
-    in all. `visit` never raises.
+    in all. A visit or a settling that raises all the same is told to the log.
     """
 
     def __init__(
@@ -172,6 +177,17 @@ class Queue(Generic[Key]):
             return
 
     async def _work(self, key: Key) -> None:
+        after: float | None = AGAIN_SECONDS
+        try:
+            after = await self._visit_and_settle(key)
+        except Exception:
+            log.exception("the visit of %s did not end as it should", key)
+        finally:  # whatever happened: a key that counts as running is never visited again
+            self.schedule.done(key, None if after is None else self._clock() + after)
+            self._changed.set()
+
+    async def _visit_and_settle(self, key: Key) -> float | None:
+        """Return after how many seconds the next visit is due; None where the key may be forgotten."""
         slow = asyncio.get_running_loop().call_later(self._slow, self._give_place, key)
         try:
             verdict = await self._visit(key)
@@ -181,5 +197,4 @@ class Queue(Generic[Key]):
             self._give_place(key)
         if verdict.settle:
             await verdict.settle()
-        self.schedule.done(key, None if verdict.after is None else self._clock() + verdict.after)
-        self._changed.set()
+        return verdict.after

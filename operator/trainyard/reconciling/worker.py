@@ -114,9 +114,15 @@ class Worker:
         return regular if outcome.revisit_after is None else min(outcome.revisit_after, regular)
 
     async def _settle(self, key: Ref, known: Known, outcome: Outcome) -> None:
-        """Post the events, and wait meanwhile until the stores know what this visit knew."""
-        seen, _ = await asyncio.gather(self.seen(known, SEEN_SECONDS), self._tell_people(key, outcome))
-        if not seen:
+        """Post the events, and wait meanwhile until the stores know what this visit knew. Never raises."""
+        both = (self.seen(known, SEEN_SECONDS), self._tell_people(key, outcome))
+        seen, told = await asyncio.gather(*both, return_exceptions=True)
+        for error in (seen, told):
+            if isinstance(error, Exception):
+                log.error(
+                    "after a visit of %s %s/%s: %r", key.kind.kind, key.namespace, key.name, error, exc_info=error
+                )
+        if seen is not True:
             self._live.add(key)
 
     async def _tell_people(self, key: Ref, outcome: Outcome) -> None:

@@ -131,6 +131,17 @@ async def test_a_broken_watch_starts_from_a_list(broken: Any) -> None:
     assert len(bench.pauses) == 1
 
 
+NAMELESS = {"metadata": {"name": "a", "resourceVersion": "1"}}  # and of no namespace
+
+
+@pytest.mark.parametrize("items", [["text"], [None], [{}], [{"metadata": None}], [NAMELESS], 5])
+async def test_a_list_that_cannot_be_read_ends_nothing(items: Any) -> None:
+    bench = Bench([page("10") | {"items": items}], [page("11", obj("b", "2"))])
+    assert await bench.run() == ["list a=b", "list a=b", "watch 11"]
+    assert bench.names() == ["b@2"]
+    assert len(bench.pauses) == 1
+
+
 async def test_a_kind_that_is_not_there_is_told_once_and_waited_for(caplog: pytest.LogCaptureFixture) -> None:
     missing = NotFound("the server could not find the requested resource")
     bench = Bench(missing, missing)

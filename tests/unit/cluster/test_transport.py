@@ -74,9 +74,38 @@ async def test_a_group_that_is_not_there_is_answered_in_plain_text(server: tuple
 
 async def test_a_success_that_is_no_json_tells_nothing(server: tuple[Server, Transport]) -> None:
     told, transport = server
-    told.answers = [web.Response(text="<html>")]
-    with pytest.raises(Unavailable):
-        await transport.request("GET", "/x")
+    told.answers = [web.Response(text=text) for text in ("<html>", "[]", "[1]", "null", "7")]
+    while told.answers:
+        with pytest.raises(Unavailable) as caught:
+            await transport.request("GET", "/x")
+        assert caught.value.answered
+    told.answers = [web.Response()]
+    assert await transport.request("DELETE", "/x") == {}
+
+
+NO_OBJECT = ("", "{}", "[]", '{"metadata": null}', '{"metadata": {"name": "a"}}', '{"kind": "Status"}')
+
+
+@pytest.mark.parametrize("text", NO_OBJECT)
+async def test_a_success_without_what_was_asked_for_is_unavailable(server: tuple[Server, Transport], text: str) -> None:
+    told, transport = server
+    cluster, ref = KubernetesCluster(transport), Ref(SERVICE, "ns", "a")
+    made = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a", "namespace": "ns"}}
+    asked: tuple[Callable[[], Awaitable[Any]], ...] = (
+        lambda: cluster.get(ref),
+        lambda: cluster.create(made),
+        lambda: cluster.apply(made, "us"),
+        lambda: cluster.patch(ref, {}),
+        lambda: cluster.list(SERVICE, "ns"),
+    )
+    for ask in asked:
+        told.answers = [web.Response(text=text)]
+        with pytest.raises(Unavailable) as caught:
+            await ask()
+        assert caught.value.answered
+    told.answers = [web.Response(text='{"metadata": {"resourceVersion": "1"}, "items": [7]}')]
+    with pytest.raises(Unavailable, match="no object where a Service should be"):
+        await cluster.list(SERVICE, "ns")
 
 
 async def test_a_gateway_s_page_is_unavailable(server: tuple[Server, Transport]) -> None:
@@ -98,9 +127,9 @@ async def test_nobody_there() -> None:
 async def test_pages_are_followed(server: tuple[Server, Transport]) -> None:
     told, transport = server
     told.answers = [
-        web.json_response({"metadata": {"continue": "more"}, "items": [1]}),
-        web.json_response({"metadata": {}, "items": [2]}),
-        web.json_response({"metadata": {"continue": "late"}}),
+        web.json_response({"metadata": {"continue": "more", "resourceVersion": "1"}, "items": [1]}),
+        web.json_response({"metadata": {"resourceVersion": "1"}, "items": [2]}),
+        web.json_response({"metadata": {"continue": "late", "resourceVersion": "1"}}),
         web.json_response({"reason": "Expired"}, status=410),
     ]
     items = [page["items"] async for page in transport.pages(SERVICE, "ns", "a=b")]

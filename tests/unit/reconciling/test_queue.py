@@ -5,7 +5,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from trainyard.reconciling.queue import VISITS_PER_PLACE, Queue, Schedule, Verdict
+from trainyard.reconciling.queue import AGAIN_SECONDS, VISITS_PER_PLACE, Queue, Schedule, Verdict
 
 
 def test_a_key_woken_twice_is_taken_once() -> None:
@@ -289,3 +289,31 @@ async def test_drain_cancels_what_does_not_end(visits: Visits) -> None:
     await until(lambda: visits.started == ["a"])
     run.cancel()
     assert not await queue.drain(0.01)
+
+
+@pytest.mark.parametrize("place", ["visit", "settle"])
+async def test_a_key_whose_visit_raises_comes_again_after_a_while(place: str, caplog: pytest.LogCaptureFixture) -> None:
+    now = 100.0
+    seen: list[float] = []
+
+    async def fail() -> None:
+        raise KeyError("metadata")
+
+    async def visit(key: str) -> Verdict:
+        seen.append(now)
+        if len(seen) > 1:
+            return Verdict(None)
+        if place == "visit":
+            await fail()
+        return Verdict(600.0, fail)
+
+    queue = Queue(visit, limit=1, clock=lambda: now)
+    queue.wake("a")
+    run = asyncio.create_task(queue.run())
+    await until(lambda: queue.schedule.next_due() == 100.0 + AGAIN_SECONDS)
+    assert "the visit of a did not end as it should" in caplog.text
+    assert "KeyError" in caplog.text
+    now += AGAIN_SECONDS
+    queue.wake("other", after=500.0)
+    await until(lambda: seen == [100.0, 105.0])
+    run.cancel()

@@ -1,6 +1,7 @@
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 from unittest.mock import AsyncMock
 
 import pytest
@@ -261,3 +262,22 @@ async def test_a_leader_that_was_deposed_tells_no_more(bench: Bench, caplog: pyt
 
 async def _deposed(obj: Obj) -> Obj:
     raise Fenced(f"another leads: {obj}")
+
+
+async def test_what_goes_wrong_after_a_visit_is_told_and_the_next_reads_live(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: Any) -> Any:
+        raise KeyError("metadata")
+
+    bench.room.plan = Plan(notes=(Note("Ready", "it is", "1"),))
+    bench.cluster.create = broken  # type: ignore[method-assign] # a bug, or an answer that nobody thought of
+    verdict = await bench.worker.visit(KEY)
+    assert verdict.settle is not None
+    bench.seen = True
+    await verdict.settle()
+    assert "KeyError('metadata')" in caplog.text
+    bench.worker.seen = broken
+    await verdict.settle()
+    await bench.worker.visit(KEY)
+    assert bench.cluster.live == [False, True]

@@ -6,10 +6,11 @@ changes that `running` turns into wake-ups, and the age of each watch's last sig
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from trainyard.systems.cluster.port import ClusterError, Kind, NotFound, Obj, Ref, Unavailable
@@ -74,7 +75,8 @@ class Reflector:
         while True:
             try:
                 if not self._version:
-                    await self._list()
+                    with _told("a list"):
+                        await self._list()
                 await self._watch()
             except ClusterError as error:
                 self._note(error)
@@ -138,10 +140,8 @@ class Reflector:
         self._opened, before = None, self._version
         try:
             async for line in self._transport.lines(path(self.kind, self.namespace), query, opened=self._open):
-                try:
+                with _told("an event"):
                     self._take(read(line))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    raise BrokenWatch(f"an event cannot be read: {error!r}") from error
         finally:
             lived = self._opened is not None and time.monotonic() - self._opened > LIVED_SECONDS
             self._failures = 0 if lived else self._failures
@@ -184,7 +184,16 @@ class Reflector:
 
 
 class BrokenWatch(ClusterError):
-    """The watch told an error other than 410, or nonsense: list anew, after a pause."""
+    """The list or the watch told an error other than 410, or nonsense: list anew, after a pause."""
+
+
+@contextlib.contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Turn what reading nonsense raises into BrokenWatch: nothing that is told may end the process."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BrokenWatch(f"{what} cannot be read: {error!r}") from error
 
 
 class Mirror:

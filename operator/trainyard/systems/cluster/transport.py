@@ -95,28 +95,29 @@ class Transport:
         content_type: str = JSON,
         accept: str = JSON,
     ) -> dict[str, Any]:
-        """Send one request and return the JSON answer. Raises a ClusterError."""
+        """Send one request and return the JSON answer, {} where it is empty. Raises a ClusterError."""
         limit = aiohttp.ClientTimeout(total=REQUEST_SECONDS, sock_connect=CONNECT_SECONDS)
         try:
             response = await self._send(method, url, query, body, content_type, limit, accept)
             text = await response.read()
             if response.status >= 300:
                 raise _refusal(response, text)
-            answer = read(text or b"{}")
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise Unavailable(f"{method} {url}: {str(error) or type(error).__name__}") from error
-        return dict(answer)
+        return _success(text, f"{method} {url}")
 
     async def pages(self, kind: Kind, namespace: str, selector: str) -> AsyncIterator[dict[str, Any]]:
-        """List in pages; each is a list object. Raises Expired where a page came too late."""
+        """List in pages; each is a list object, with its version. Raises Expired where a page came too late."""
         more = ""
         while True:
             query = [("limit", str(PAGE))]
             query += [("labelSelector", selector)] if selector else []
             query += [("continue", more)] if more else []
             page = await self.request("GET", path(kind, namespace), query=query)
+            if not _is_list(page):
+                raise Unavailable(f"GET {path(kind, namespace)}: the answer is no list", answered=True)
             yield page
-            more = page.get("metadata", {}).get("continue") or ""
+            more = page["metadata"].get("continue") or ""
             if not more:
                 return
 
@@ -173,6 +174,28 @@ async def _lines(content: aiohttp.StreamReader, whole: bool) -> AsyncIterator[by
         yield rest
 
 
+def _success(text: bytes, asked: str) -> dict[str, Any]:
+    """Read the answer to a request that was granted. What stands before an API server may say anything."""
+    try:
+        answer = read(text or b"{}")
+    except ValueError as error:
+        raise Unavailable(f"{asked}: {error}", answered=True) from error
+    if not isinstance(answer, dict):
+        raise Unavailable(f"{asked}: the answer is no JSON object", answered=True)
+    return answer
+
+
+def _is_list(page: Mapping[str, Any]) -> bool:
+    meta, items = page.get("metadata"), page.get("items") or []
+    return isinstance(meta, Mapping) and isinstance(meta.get("resourceVersion"), str) and isinstance(items, list)
+
+
+def _is_object(obj: Any) -> bool:
+    """Whether it has what every object has."""
+    meta = obj.get("metadata") if isinstance(obj, Mapping) else None
+    return isinstance(meta, Mapping) and all(isinstance(meta.get(field), str) for field in ("name", "resourceVersion"))
+
+
 def _refusal(response: Any, text: bytes) -> ClusterError:
     """Read an answer that is no success; a group that the API server does not know is answered in plain text."""
     asked = str(response.headers.get("Retry-After", ""))
@@ -215,6 +238,11 @@ def _sentence(status: Mapping[str, Any]) -> str:
 
 
 def trimmed(kind: Kind, obj: Obj) -> dict[str, Any]:
-    """Return an object as the rooms see it: with its type (list items come without), without managedFields."""
+    """Return an object as the rooms see it: with its type (list items come without), without managedFields.
+
+    Raises Unavailable where it is no object: an answer that is empty, or of another shape.
+    """
+    if not _is_object(obj):
+        raise Unavailable(f"the answer holds no object where a {kind.kind} should be", answered=True)
     metadata = {k: v for k, v in obj["metadata"].items() if k != "managedFields"}
     return {**obj, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata}
