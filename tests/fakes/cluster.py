@@ -86,6 +86,7 @@ class FakeCluster:
     _born: int = 0
     _hooks: list[Callable[[Write], None]] = field(default_factory=list)
     _faults: list[Fault] = field(default_factory=list)
+    _webhooks: list[tuple[Kind, Callable[[Stored], None]]] = field(default_factory=list)
 
     # ---- the port ----
 
@@ -145,6 +146,10 @@ class FakeCluster:
     def fail(self, verb: Verb, kind: Kind, error: Exception, *, times: int = 1, done: bool = False) -> None:
         """Answer the next `times` requests of this verb and kind with an error (done: after acting on it)."""
         self._faults.append(Fault(verb, kind, error, times, done))
+
+    def mutate_applies(self, kind: Kind, change: Callable[[Stored], None]) -> None:
+        """Let a mutating webhook change what is applied of this kind before it is stored."""
+        self._webhooks.append((kind, change))
 
     def seed(self, obj: Obj, *, status: Obj | None = None) -> Obj:
         """Create an object as somebody else, with a status if given."""
@@ -235,16 +240,24 @@ class FakeCluster:
         if live is None:
             if resource_version:
                 raise Conflict(f"{ref.kind.plural} {ref.name!r} is not there at {resource_version}")
-            result = self._store_new(ref, body)
+            result = self._store_new(ref, self._admitted(ref, body))
         else:
             _check_identity(live, obj["metadata"].get("uid"), resource_version)
             owned = self._owned.get(ref, {})
             others = {path for who, paths in owned.items() if who != manager for path in paths}
             given_up = owned.get(manager, frozenset()) - merging.leaves(body) - others
-            result = self._update(ref, merging.applied(live, body, sorted(given_up)))
+            result = self._update(ref, self._admitted(ref, merging.applied(live, body, sorted(given_up))))
         if ref in self._objects:
             self._owned.setdefault(ref, {})[manager] = merging.leaves(body)
         return result
+
+    def _admitted(self, ref: Ref, obj: Stored) -> Stored:
+        """Return the object as the webhooks want it."""
+        admitted = copied(obj)
+        for kind, change in self._webhooks:
+            if kind == ref.kind:
+                change(admitted)
+        return admitted
 
     def _patch(self, ref: Ref, body: Obj, status: bool, resource_version: str | None) -> Stored:
         live = self._objects.get(ref)

@@ -8,7 +8,7 @@ because something else changed, or by an intention of its own). And a `false` or
 for the fields below only; render no others.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -63,9 +63,12 @@ def needs_apply(rendered: Obj, live: Obj | None) -> bool:
     """
     if live is None:
         return True
-    body = {k: v for k, v in rendered.items() if k not in ("status", "metadata")}
+    return not _covers(live, _compared(rendered))
+
+
+def _compared(rendered: Obj) -> dict[str, Any]:
     meta = {k: v for k, v in rendered.get("metadata", {}).items() if k not in SERVER_METADATA}
-    return not (_covers(live, body) and _covers(live.get("metadata", {}), meta))
+    return {**{k: v for k, v in rendered.items() if k != "status"}, "metadata": meta}
 
 
 def says_more(rendered: Obj, live: Obj) -> bool:
@@ -74,6 +77,44 @@ def says_more(rendered: Obj, live: Obj) -> bool:
     For what nobody else may add to. The API server's defaults have to be part of the rendering then.
     """
     return not _covers(rendered, {field: live[field] for field in rendered if field in live})
+
+
+def as_answered(rendered: Obj, answer: Obj) -> dict[str, Any]:
+    """Return the rendering's own fields with the values that an answer to its apply gave them.
+
+    None for a field that the answer has not.
+    """
+    answer = {"metadata": {}, **answer}
+    return {key: _answered(value, answer.get(key), key) for key, value in _compared(rendered).items()}
+
+
+def _answered(wanted: Any, answer: Any, field: str = "") -> Any:
+    if isinstance(wanted, Mapping) and isinstance(answer, Mapping):
+        return {key: _answered(value, answer.get(key), key) for key, value in wanted.items()}
+    if _is_keyed(field) and _is_list(wanted) and _is_list(answer):
+        there = {_key(item, field): item for item in answer}
+        return [_answered(item, there[_key(item, field)]) for item in wanted if _key(item, field) in there]
+    return answer
+
+
+def differing(rendered: Obj, live: Obj) -> tuple[str, ...]:
+    """Name the rendering's fields of which the live object says something else: what `needs_apply` finds."""
+    return tuple(_paths(live, _compared(rendered)))
+
+
+def _paths(live: Any, wanted: Any, path: str = "", field: str = "") -> Iterator[str]:
+    if isinstance(wanted, Mapping) and isinstance(live, Mapping):
+        for key, value in wanted.items():
+            if not _covers_field(live, key, value, field):
+                yield from _paths(live.get(key), value, f"{path}.{key}" if path else key, key)
+    elif _is_keyed(field) and _is_list(wanted) and _is_list(live):
+        there = {_key(item, field): item for item in live}
+        for item in wanted:
+            key = _key(item, field)
+            if key not in there or not _covers(there[key], item):
+                yield from _paths(there.get(key), item, f"{path}[{key[0]}]")
+    else:
+        yield path
 
 
 def equal_quantities(one: Any, other: Any) -> bool:
@@ -117,10 +158,14 @@ def _covers_field(live: Mapping[str, Any], key: str, wanted: Any, field: str) ->
 def _covers_list(live: Sequence[Any], wanted: Sequence[Any], field: str) -> bool:
     if field in SETS:
         return set(wanted) <= set(live)
-    if field in KEYS or field == "ports":
+    if _is_keyed(field):
         there = {_key(item, field): item for item in live}
         return all(_key(item, field) in there and _covers(there[_key(item, field)], item) for item in wanted)
     return len(live) == len(wanted) and all(_covers(a, b) for a, b in zip(live, wanted, strict=True))
+
+
+def _is_keyed(field: str) -> bool:
+    return field in KEYS or field == "ports"
 
 
 def _key(item: Any, field: str) -> tuple[str, ...]:

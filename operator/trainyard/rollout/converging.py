@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainyard import naming
-from trainyard.reconciling.apply import needs_apply, says_more
+from trainyard.reconciling.apply import needs_apply
 from trainyard.reconciling.plan import Action, Note
 from trainyard.resources.conditions import find
 from trainyard.resources.rollout import RevisionStatus
-from trainyard.rollout import rendering, routing, shortcuts, sizing, weights
+from trainyard.rollout import answered, rendering, routing, shortcuts, sizing, weights
 from trainyard.rollout.progress import CONTESTED_TIMES
 from trainyard.rollout.shortcuts import Shortcuts
 from trainyard.rollout.situation import Situation, is_complete
@@ -35,6 +35,12 @@ def differences(s: Situation) -> tuple[Action, ...]:
     return (shift,) if shift else ()
 
 
+def looks_again(s: Situation, actions: tuple[Action, ...]) -> bool:
+    """Whether to come again by ourselves after these writes: they may change nothing, and still teach us something."""
+    applied = (a.manifest for a in actions if isinstance(a, ApplyObject | ShiftTraffic))
+    return any(answered.may_stand_already(s.seen, manifest) for manifest in applied)
+
+
 def objects_to_apply(s: Situation) -> tuple[Action, ...]:
     """Return what has to be applied of the revisions that have a role, and of those that are only kept."""
     roles = [(s.stable, s.sizes.stable)] if s.stable else []
@@ -53,20 +59,17 @@ def _objects_of(s: Situation, revision: RevisionStatus, size: int) -> list[Actio
         (rendering.deployment(data["deployment"], s.rollout, size), s.seen.deployments.get(key)),
         (rendering.service(data["service"], s.rollout), s.seen.services.get(key)),
     )
-    changed = (m for m, live in wanted if _differs(s, m, live) or _selects_less(m, live))
-    return [*made, *(ApplyObject(manifest) for manifest in changed)]
-
-
-def _selects_less(manifest: rendering.Rendered, live: Obj | None) -> bool:
-    """Whether somebody narrowed a Service: with a key more in its selector it leads to no pod."""
-    selector = manifest["spec"]["selector"]
-    return manifest["kind"] == "Service" and _says_more({"spec": {"selector": selector}}, live)
+    return [*made, *(ApplyObject(manifest) for manifest, live in wanted if _differs(s, manifest, live))]
 
 
 def _differs(s: Situation, manifest: rendering.Rendered, live: Obj | None) -> bool:
-    """Whether an object is not as rendered, or carries an owner that it must not have (any more)."""
-    owners = (live or {}).get("metadata", {}).get("ownerReferences") or ()
-    return needs_apply(manifest, live) or (bool(owners) and not rendering.is_owner(s.rollout))
+    """Whether an object is not as rendered and answered, was added to, or has an owner that it must not have."""
+    changed = needs_apply(answered.expected(s.seen, manifest), live) or answered.is_added_to(s.seen, manifest, live)
+    return changed or _is_owned_wrongly(s, live)
+
+
+def _is_owned_wrongly(s: Situation, live: Obj | None) -> bool:
+    return bool((live or {}).get("metadata", {}).get("ownerReferences")) and not rendering.is_owner(s.rollout)
 
 
 def _kept_or_made(s: Situation, revision: RevisionStatus) -> tuple[Mapping[str, Any] | None, list[Action]]:
@@ -84,18 +87,20 @@ def _kept_or_made(s: Situation, revision: RevisionStatus) -> tuple[Mapping[str, 
 def _to_own_again(s: Situation) -> list[Action]:
     """Return the kept revisions whose owner is not as it should be: its uid changed, or they were left behind."""
     manifests = (rendering.stored_revision(kept, s.rollout) for kept in s.seen.stored.values())
-    return [ApplyObject(m) for m in manifests if _differs(s, {"metadata": m["metadata"]}, _live(s, m))]
+    return [ApplyObject(m) for m in manifests if _is_left_behind(s, m)]
 
 
-def _live(s: Situation, manifest: Mapping[str, Any]) -> Obj:
-    return s.seen.stored[manifest["metadata"]["labels"][naming.LABEL_REVISION]].obj
+def _is_left_behind(s: Situation, manifest: rendering.Rendered) -> bool:
+    live = s.seen.stored[manifest["metadata"]["labels"][naming.LABEL_REVISION]].obj
+    meta = answered.expected(s.seen, manifest)["metadata"]
+    return needs_apply({"metadata": meta}, live) or _is_owned_wrongly(s, live)
 
 
 def route_to_apply(s: Situation) -> ShiftTraffic | None:
     """Return the change of the route that is due and allowed now."""
     manifest = route(s)
     live = s.seen.route
-    if manifest is None or not (_differs(s, manifest, live) or _says_more(manifest, live)) or is_contested(s):
+    if manifest is None or not _differs(s, manifest, live) or is_contested(s):
         return None
     shift = NameBackend if _only_names(s) else ShiftTraffic
     return shift(manifest, live["metadata"]["resourceVersion"] if live else None)
@@ -106,11 +111,6 @@ def _only_names(s: Situation) -> bool:
     if s.canary is None or s.stable is None or s.is_canary_named or s.is_own_edit:
         return False
     return s.routed.get(s.stable.revision) == 100
-
-
-def _says_more(manifest: rendering.Rendered, live: Obj | None) -> bool:
-    """Whether requests may go elsewhere by what somebody added to what is rendered of a spec."""
-    return says_more(manifest["spec"], (live or {}).get("spec", {}))
 
 
 def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | None:
@@ -229,7 +229,8 @@ def is_drifted(s: Situation) -> bool:
         return True  # every route of ours says so: somebody wrote it without
     told = manifest["metadata"]["annotations"]
     same_roles = all(weights.annotation(live, name) == told.get(name, "") for name in ROLE_ANNOTATIONS)
-    return same_roles and (needs_apply({"spec": manifest["spec"]}, live) or _says_more(manifest, live))
+    spec = answered.expected(s.seen, manifest)["spec"]
+    return same_roles and (needs_apply({"spec": spec}, live) or answered.is_added_to(s.seen, manifest, live))
 
 
 def notes(s: Situation, actions: tuple[Action, ...]) -> tuple[Note, ...]:

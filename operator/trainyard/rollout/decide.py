@@ -197,7 +197,8 @@ def regain(s: Situation) -> Move | None:
 def converge(s: Situation) -> Move | None:
     """Bring objects and route to what is meant."""
     found = converging.differences(s)
-    return Move(s.status, found, notes=converging.notes(s, found)) if found else None
+    again = 0.0 if converging.looks_again(s, found) else None
+    return Move(s.status, found, notes=converging.notes(s, found), again=again) if found else None
 
 
 def finish_going_back(s: Situation) -> Move | None:

@@ -12,7 +12,7 @@ from trainyard.reconciling.plan import Action, Note, Plan, WriteStatus
 from trainyard.resources.base import MOST_ROWS
 from trainyard.resources.conditions import find, merge
 from trainyard.resources.rollout import MetricStatus, RolloutStatus
-from trainyard.rollout import converging, freeze, history, status, steps
+from trainyard.rollout import answered, converging, freeze, history, status, steps
 from trainyard.rollout.admission import Refusal
 from trainyard.rollout.pods import NO_CAPACITY
 from trainyard.rollout.progress import is_measured, is_watched, next_measurement, step_key
@@ -55,7 +55,8 @@ def plan(s: Situation, move: Move) -> Plan:
         meant = replace(meant, progress=_fresh(s.progress, meant.status))
     wanted = _finished(s, meant, move)
     flushed = _flush(s, wanted)
-    progress = replace(meant.progress, put_back=_put_back(meant, move))
+    told = frozenset(answered.sentences(s.seen))
+    progress = replace(meant.progress, put_back=_put_back(meant, move), told=told)
     if flushed != s.status:
         progress = replace(progress, flushed=s.seen.monotonic)
     wire = flushed.to_wire()
@@ -64,7 +65,7 @@ def plan(s: Situation, move: Move) -> Plan:
         actions=(*first, *move.actions, Remember(progress)),
         status=wire,
         records=history.records(s, move.rows),
-        notes=move.notes,
+        notes=(*move.notes, *answered.notes(s.seen, s.progress.told)),
         revisit_after=_again(s, meant, move, flushed),
     )
 

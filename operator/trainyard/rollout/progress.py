@@ -43,6 +43,7 @@ def remembered(status: RolloutStatus, seen: Observed, now: datetime) -> Progress
         passed=status.passed,
         held_since=status.held_since,
         put_back=before.put_back if before else (),
+        told=before.told if before else frozenset(),
     )
 
 

@@ -83,6 +83,14 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Altered:
+    """What was applied, and what the API server made of it where that is something else: a webhook's work."""
+
+    manifest: Obj
+    live: Obj
+
+
+@dataclass(frozen=True)
 class Progress:
     """What this process remembers between status writes; losing it costs at most a minute of a pause.
 
@@ -91,6 +99,7 @@ class Progress:
     monotonic times at which somebody's edit of the route was put back. decision: what the running experiment said last.
     looked_at: monotonic time at which this process itself measured last: what status tells of a hold may be old.
     paused: whether `spec.paused` held at the last visit.
+    told: what was said already of answers that were not what was applied.
     """
 
     key: str
@@ -110,6 +119,7 @@ class Progress:
     decision: Verdict | None = None
     looked_at: float | None = None
     paused: bool = False
+    told: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -118,7 +128,8 @@ class Observed:
 
     rollout is None where the object cannot be read; `problem` says why. deployments, services, stored and pods are
     keyed by revision. monotonic is the monotonic clock in seconds. tried: for how many seconds this process has tried
-    to take a deleted one down.
+    to take a deleted one down. answers: (kind, name) -> what this process remembers of its last apply, where the answer
+    was not what was applied.
     """
 
     obj: Obj
@@ -137,6 +148,7 @@ class Observed:
     progress: Progress | None = None
     measurement: Measurement | None = None
     tried: float = 0.0
+    answers: Mapping[tuple[str, str], Altered] = field(default_factory=dict)
 
 
 # The pods that take traffic, and where it goes.

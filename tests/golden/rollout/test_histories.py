@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.golden.rollout import stories
+from tests.golden.rollout import stories_of_admission as admission
 from tests.golden.rollout import stories_of_comparison as comparison
 from tests.golden.rollout import stories_of_experiments as experiments
 from tests.golden.rollout import stories_of_meddling as meddling
@@ -118,6 +119,8 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     experiments.experiment_shown_while_frozen,
     experiments.experiment_harmful_while_frozen,
     experiments.experiment_over_while_frozen,
+    admission.images_are_rewritten,
+    admission.the_route_is_rewritten,
 )
 
 

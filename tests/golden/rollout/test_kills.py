@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.golden.rollout import stories
+from tests.golden.rollout import stories_of_admission as admission
 from tests.golden.rollout import stories_of_comparison as comparison
 from tests.golden.rollout import stories_of_people as people
 from tests.golden.rollout import stories_of_strategies as strategies
@@ -51,9 +52,17 @@ CUT = (
             strategies.experiment_harmful,
             strategies.experiment_assigned_by_the_callers,
             strategies.experiment_aborted,
+            admission.images_are_rewritten,
+            admission.the_route_is_rewritten,
         )
     ),
 )
+
+# Objects of which a new process has to learn again, by an apply, how the API server wants them.
+ALTERED: dict[Callable[[World], Awaitable[None]], int] = {
+    admission.images_are_rewritten: 2,
+    admission.the_route_is_rewritten: 1,
+}
 
 
 async def _writes(story: Callable[[World], Awaitable[None]]) -> World:
@@ -73,7 +82,7 @@ async def test_killed_after_every_write(story: Callable[[World], Awaitable[None]
         assert w.weights == whole.weights, f"killed after write {cut}:\n" + "\n".join(w.lines)
         assert w.outcome() == whole.outcome(), f"killed after write {cut}"
         assert _conditions(w) == _conditions(whole), f"killed after write {cut}"
-        assert _repeated(w) <= _repeated(whole) + 1, f"killed after write {cut}"
+        assert _repeated(w) <= _repeated(whole) + 1 + ALTERED.get(story, 0), f"killed after write {cut}"
 
 
 def _repeated(w: World) -> int:

@@ -3,7 +3,14 @@ from typing import Any
 
 import pytest
 
-from trainyard.reconciling.apply import equal_quantities, needs_apply, parse_quantity, says_more
+from trainyard.reconciling.apply import (
+    as_answered,
+    differing,
+    equal_quantities,
+    needs_apply,
+    parse_quantity,
+    says_more,
+)
 
 RENDERED: dict[str, Any] = {
     "apiVersion": "apps/v1",
@@ -187,3 +194,38 @@ def test_quantities_are_equal_by_value(one: Any, other: Any, equal: bool) -> Non
 @pytest.mark.parametrize("text", ["", "Gi", "1Gim", "1.2.3", "none"])
 def test_what_is_no_quantity_reads_as_none(text: str) -> None:
     assert parse_quantity(text) is None
+
+
+# ---- what was answered ----
+
+
+def _pods(image: str, **more: Any) -> dict[str, Any]:
+    containers = [{"name": "server", "image": image, **more}, {"name": "proxy", "image": "p"}]
+    return {"metadata": {"name": "x"}, "spec": {"replicas": 2, "template": {"spec": {"containers": containers}}}}
+
+
+def test_what_was_answered_is_expected_field_by_field() -> None:
+    rendered, answer = _pods("server:1"), _pods("mirror/server:1", imagePullPolicy="Always")
+    expected = as_answered(rendered, answer)
+    assert not needs_apply(expected, answer)
+    assert not needs_apply(expected, _pods("mirror/server:1")), "what was only added is not expected"
+    assert needs_apply(expected, _pods("elsewhere/server:1"))
+    assert needs_apply(expected, {**answer, "spec": {**answer["spec"], "replicas": 3}})
+
+
+def test_what_was_taken_away_is_expected_to_stay_away() -> None:
+    expected = as_answered(
+        {"spec": {"a": 1, "env": [{"name": "A"}, {"name": "B"}]}}, {"spec": {"env": [{"name": "A"}]}}
+    )
+    assert not needs_apply(expected, {"spec": {"env": [{"name": "A"}]}})
+    assert needs_apply(expected, {"spec": {"a": 2, "env": [{"name": "A"}]}})
+
+
+def test_differing_fields_are_named_without_values() -> None:
+    rendered, answer = _pods("server:1"), _pods("secret/server:1")
+    assert differing(rendered, answer) == ("spec.template.spec.containers[server].image",)
+    assert differing(rendered, rendered) == ()
+    assert differing({"spec": {"env": [{"name": "A"}], "args": ["x"]}}, {"spec": {"env": [], "args": []}}) == (
+        "spec.env[A]",
+        "spec.args",
+    )

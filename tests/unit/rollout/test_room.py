@@ -1,11 +1,16 @@
 """What the process remembers of a Rollout, for its metrics."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
+from tests.fakes.cluster import FakeCluster
+from tests.golden.rollout.stories import v2_comes
+from tests.golden.rollout.world import World
 from trainyard.resources.rollout import MetricStatus
 from trainyard.rollout.room import RolloutRoom
-from trainyard.rollout.state import Progress, Remember
+from trainyard.rollout.state import ApplyObject, Progress, Remember
+from trainyard.systems.cluster import port
 
 NOW = datetime(2026, 11, 24, 6, 0, tzinfo=UTC)
 STARTED = "2026-11-24T06:00:00Z"
@@ -30,3 +35,38 @@ async def test_what_was_remembered_of_another_step_is_not_told() -> None:
     room = RolloutRoom()
     await room.act(Remember(Progress("bbbbbbbbbb/0/x", NOW, 0.0, 0.0)), OBJ, systems=None)  # type: ignore[arg-type] # as above
     assert room.newest(OBJ) is OBJ
+
+
+def _deployment() -> dict[str, Any]:
+    meta = {"name": "churn-b", "namespace": "shop", "labels": {}}
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {"replicas": 2, "selector": {}}}
+
+
+def _one_more(deployment: dict[str, Any]) -> None:
+    deployment["spec"]["replicas"] += 1
+
+
+async def test_an_answer_is_remembered_only_where_it_is_not_what_was_applied() -> None:
+    cluster, room = FakeCluster(), RolloutRoom()
+    systems = replace(World().systems, cluster=cluster)
+    await room.act(ApplyObject(_deployment()), OBJ, systems)
+    assert room._answers == {}
+    cluster.mutate_applies(port.DEPLOYMENT, _one_more)
+    await room.act(ApplyObject(_deployment()), OBJ, systems)
+    assert list(room._answers["1"]) == [("Deployment", "churn-b")]
+    await room.act(Remember(None), OBJ, systems)
+    assert room._answers == {}, "with the Rollout"
+
+
+async def test_an_answer_is_forgotten_with_its_object() -> None:
+    w = World()
+    w.cluster.mutate_applies(port.DEPLOYMENT, _one_more)
+    await v2_comes(w)
+    room = cast("RolloutRoom", w.cycle.room)
+    assert len(next(iter(room._answers.values()))) == 2
+    w.act("Abort")
+    await w.settle(100)
+    await w.visit()
+    names = {obj["metadata"]["name"] for obj in w.cluster.all(port.DEPLOYMENT)}
+    assert {name for _, name in next(iter(room._answers.values()))} == names
+    assert len(names) == 1
