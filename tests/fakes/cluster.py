@@ -147,6 +147,10 @@ class FakeCluster:
         """Answer the next `times` requests of this verb and kind with an error (done: after acting on it)."""
         self._faults.append(Fault(verb, kind, error, times, done))
 
+    def relent(self) -> None:
+        """Let nothing fail any more."""
+        self._faults.clear()
+
     def mutate_applies(self, kind: Kind, change: Callable[[Stored], None]) -> None:
         """Let a mutating webhook change what is applied of this kind before it is stored."""
         self._webhooks.append((kind, change))

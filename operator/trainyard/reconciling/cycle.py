@@ -3,8 +3,8 @@
 Actions first, in order and one write each; then the rows for the database; then the resulting status, only if it
 differs; then the events, which nothing but the object's next cycle waits for. Rows go before an intent that moves no
 traffic. Every write to the object itself carries the newest resourceVersion that this cycle knows. The first write that
-fails ends the cycle by its exception (`errors` says what follows); the next cycle starts from what is there. Called by
-`worker`, and by the golden histories of the kinds.
+fails ends the cycle by its exception (`errors` says what follows); the next cycle starts from what is there. Where the
+API server refused it, a condition says so first (`refusals`). Called by `worker`, and by the golden histories.
 """
 
 import asyncio
@@ -16,12 +16,22 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from trainyard import naming
+from trainyard.reconciling import refusals, tracking
 from trainyard.reconciling import status as statuses
-from trainyard.reconciling import tracking
 from trainyard.reconciling.plan import Action, Note, PatchMetadata, Plan, Record, WriteStatus
 from trainyard.reconciling.room import Room
 from trainyard.resources.foreign import part
-from trainyard.systems.cluster.port import AlreadyExists, Cluster, ClusterError, Fenced, Kind, Obj, Ref
+from trainyard.systems.cluster.port import (
+    AlreadyExists,
+    Cluster,
+    ClusterError,
+    Fenced,
+    Forbidden,
+    Invalid,
+    Kind,
+    Obj,
+    Ref,
+)
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +114,16 @@ class _Execution(Generic[Systems]):
     rows: list[dict[str, Any]] = field(default_factory=list)
     tried: bool = False
     dropped: int = 0
+    refused: list[tuple[Action, ClusterError]] = field(default_factory=list)
 
     async def run(self) -> Outcome:
+        try:
+            return await self._run()
+        except (Invalid, Forbidden) as error:
+            await self._tell_refusal(error)
+            raise
+
+    async def _run(self) -> Outcome:
         uid = str(self.obj["metadata"]["uid"])
         involved = self.obj
         for at_once, actions in itertools.groupby(self.plan.actions, lambda action: action.at_once):
@@ -133,6 +151,24 @@ class _Execution(Generic[Systems]):
                 raise ended
 
     async def _act(self, action: Action) -> None:
+        try:
+            await self._carry_out(action)
+        except (Invalid, Forbidden) as error:
+            self.refused.append((action, error))
+            raise
+
+    async def _tell_refusal(self, error: ClusterError) -> None:
+        """Say in a condition which write was refused, once for the same refusal. The next try is `worker`'s matter."""
+        action = next((action for action, why in self.refused if why is error), None)
+        if action is None or isinstance(action, WriteStatus):
+            return  # where it is the status that is refused, nothing can be said there
+        generation = int(self.obj["metadata"].get("generation", 0))
+        try:
+            await self._write_status(refusals.told(self._status(), action.about, str(error), generation, self.now))
+        except ClusterError as trouble:  # told by the next try
+            log.debug("that a write of %s was refused was not told: %s", self.key.name, trouble)
+
+    async def _carry_out(self, action: Action) -> None:
         match action:
             case WriteStatus():
                 if self.plan.records and not action.irrevocable:
@@ -156,8 +192,12 @@ class _Execution(Generic[Systems]):
             self.dropped = len(rows) - len(self.rows)
 
     def _intended(self, status: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return an intent's status with the rows that wait; those of this plan are among them if they were offered."""
+        """Return an intent's status with the rows that wait and the refusal that stands.
+
+        This plan's rows are among them if they were offered.
+        """
         generation = int(self.obj["metadata"].get("generation", 0))
+        status = refusals.keeping(status, self._status(), generation)
         if self.tried:
             return statuses.with_rows(status, self._status(), self.rows, generation, self.now)
         return statuses.keeping_rows(status, self._status(), generation)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
-from trainyard.systems.cluster.port import Kind
+from trainyard.systems.cluster.port import Kind, Obj
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,16 @@ class Action:
     hangs_on: ClassVar[frozenset[Kind] | None] = None
     by_name: ClassVar[bool] = False
     at_once: ClassVar[bool] = False
+
+    @property
+    def about(self) -> str:
+        """The object that it writes, as a person is told of it (`Deployment churn-1`); "" for the object itself."""
+        return ""
+
+
+def named(obj: Obj) -> str:
+    """Name an object for a person."""
+    return f"{obj['kind']} {obj['metadata']['name']}"
 
 
 @dataclass(frozen=True)

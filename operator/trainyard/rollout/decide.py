@@ -181,7 +181,7 @@ def abort_on_deadline(s: Situation) -> Move | None:
         return None
     reason, sentence = trouble(s.seen.pods.get(s.canary.revision, ()))
     seconds = s.serving.progress_deadline_seconds
-    why = f"{reason}: {sentence}" if reason else "its pods are not ready"
+    why = f"{reason}: {sentence}" if reason else status.refused_write(s) or "its pods are not ready"
     return promotion.go_back(s, "Aborted", f"not available within {seconds} s: {why}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from trainyard.reconciling.plan import Action, WriteStatus
+from trainyard.reconciling.plan import Action, WriteStatus, named
 from trainyard.resources.aliases import age_key
 from trainyard.resources.rollout import MetricStatus, Rollout
 from trainyard.rollout.blocks import Blocks
@@ -171,6 +171,11 @@ class ApplyObject(Action):
     at_once: ClassVar[bool] = True  # they need each other only once the route names the revision, after all of them
     manifest: Obj
 
+    @property
+    def about(self) -> str:
+        """See `Action`."""
+        return named(self.manifest)
+
 
 @dataclass(frozen=True)
 class ShiftTraffic(Action):
@@ -181,6 +186,11 @@ class ShiftTraffic(Action):
     by_name: ClassVar[bool] = True
     manifest: Obj
     resource_version: str | None
+
+    @property
+    def about(self) -> str:
+        """See `Action`."""
+        return named(self.manifest)
 
 
 @dataclass(frozen=True)
@@ -197,6 +207,11 @@ class MarkRevision(Action):
     ref: Ref
     outcome: str
 
+    @property
+    def about(self) -> str:
+        """See `Action`."""
+        return f"{self.ref.kind.kind} {self.ref.name}"
+
 
 @dataclass(frozen=True)
 class Remove(Action):
@@ -206,6 +221,11 @@ class Remove(Action):
     hangs_on: ClassVar[frozenset[Kind] | None] = TRAFFIC | {SERVICE, CONTROLLER_REVISION}
     ref: Ref
     uid: str
+
+    @property
+    def about(self) -> str:
+        """See `Action`."""
+        return f"{self.ref.kind.kind} {self.ref.name}"
 
 
 @dataclass(frozen=True)

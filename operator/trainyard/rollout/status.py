@@ -5,7 +5,8 @@ Messages change only with what they tell: numbers and times are fields. Pure. Ca
 
 from dataclasses import dataclass
 
-from trainyard.resources.conditions import Condition, condition
+from trainyard.reconciling.refusals import WRITE_REFUSED
+from trainyard.resources.conditions import Condition, condition, find
 from trainyard.rollout import steps
 from trainyard.rollout.admission import Refusal
 from trainyard.rollout.converging import CONTESTED, is_fought_over
@@ -251,4 +252,11 @@ def _overdue(s: Situation) -> tuple[str, str]:
     reason, sentence = _canary_trouble(s)
     if reason == NO_CAPACITY:
         return NO_CAPACITY, f"{sentence}; it goes on when there is room"
-    return "ProgressDeadlineExceeded", sentence or "the pods are not ready within progressDeadlineSeconds"
+    why = sentence or refused_write(s) or "the pods are not ready within progressDeadlineSeconds"
+    return "ProgressDeadlineExceeded", why
+
+
+def refused_write(s: Situation) -> str:
+    """Return what the API server refuses to let be written, "" where the last visit wrote all."""
+    told = find(s.status.conditions, "Stalled")
+    return told.message if told is not None and told.reason == WRITE_REFUSED else ""

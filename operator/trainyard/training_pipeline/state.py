@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from trainyard.reconciling.plan import Action
+from trainyard.reconciling.plan import Action, named
 from trainyard.resources.base import ObjectMeta
 from trainyard.resources.training_pipeline import TrainingPipeline, TrainingPipelineStatus
 from trainyard.resources.training_run import TrainingRun
@@ -47,12 +47,22 @@ class CreateRevision(Action):
 
     revision: Mapping[str, Any]
 
+    @property
+    def about(self) -> str:
+        """See `Action`."""
+        return named(self.revision)
+
 
 @dataclass(frozen=True)
 class CreateRun(Action):
     """Create a run that is due."""
 
     run: Mapping[str, Any]
+
+    @property
+    def about(self) -> str:
+        """See `Action`."""
+        return named(self.run)
 
 
 @dataclass(frozen=True)
@@ -64,6 +74,11 @@ class CancelRun(Action):
 
     name: str
 
+    @property
+    def about(self) -> str:
+        """See `Action`."""
+        return f"{TRAINING_RUN.kind} {self.name}"
+
 
 @dataclass(frozen=True)
 class DeleteRun(Action):
@@ -74,3 +89,8 @@ class DeleteRun(Action):
 
     name: str
     uid: str
+
+    @property
+    def about(self) -> str:
+        """See `Action`."""
+        return f"{TRAINING_RUN.kind} {self.name}"

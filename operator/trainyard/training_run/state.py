@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from trainyard.reconciling.plan import Action
+from trainyard.reconciling.plan import Action, named
 from trainyard.resources.base import ObjectMeta
 from trainyard.resources.training_run import TrainingRun, TrainingRunStatus
 from trainyard.systems.cluster.port import JOB, POD, WORKFLOW, Kind
@@ -71,3 +71,8 @@ class CreateVersion(Action):
     """Create the ModelVersion of a succeeded run, or find it created."""
 
     version: Mapping[str, Any]
+
+    @property
+    def about(self) -> str:
+        """See `Action`."""
+        return named(self.version)

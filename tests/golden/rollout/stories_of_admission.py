@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tests.golden.rollout.stories import TIMED, v2_comes
-from tests.golden.rollout.world import NAMESPACE, World
-from trainyard.systems.cluster.port import DEPLOYMENT, HTTP_ROUTE, Kind, Ref
+from tests.golden.rollout.stories import TIMED, v1_serves, v2_comes
+from tests.golden.rollout.world import NAMESPACE, TARGET, World, version
+from trainyard.systems.cluster.port import DEPLOYMENT, HTTP_ROUTE, Forbidden, Invalid, Kind, Ref
 
 
 def _from_the_mirror(deployment: dict[str, Any]) -> None:
@@ -76,3 +76,73 @@ async def the_route_is_rewritten(w: World) -> None:
 def _turned(w: World) -> list[dict[str, Any]]:
     backends = w.route()["spec"]["rules"][0]["backendRefs"]
     return [{**b, "weight": weight} for b, weight in zip(backends, (0, 100), strict=True)]
+
+
+# ---- refused ----
+
+QUOTA = Forbidden("deployments.apps is forbidden: exceeded quota: team, limited: count/deployments.apps=1 (403)")
+POLICY = Invalid("HTTPRoute churn is invalid: spec.hostnames: not of this team (422)")
+NEVER = 10**6
+
+
+def _said(w: World) -> int:
+    return sum(write.verb == "status" for write in w.cluster.writes)
+
+
+async def _refused(w: World, about: str, said: Exception) -> None:
+    """It is told, once: a try writes nothing."""
+    stalled = w.condition("Stalled")
+    assert (stalled["status"], stalled["reason"]) == ("True", "WriteRefused")
+    assert w.plain(stalled["message"]) == f"the API server refuses to write {about}: {said}"
+    before = _said(w)
+    await w.settle(60)
+    assert _said(w) == before
+    assert w.condition("Stalled") == stalled
+
+
+async def pods_beyond_the_quota(w: World) -> None:
+    await v1_serves(w)
+    w.say("v2, and no room for a Deployment in the quota")
+    w.cluster.fail("apply", DEPLOYMENT, QUOTA, times=NEVER)
+    w.add(version("v2", 2))
+    await w.settle(30)
+    await _refused(w, "Deployment churn-v2", QUOTA)
+    assert w.shares() == {"v1": 100}
+    w.say("there is room")
+    w.cluster.relent()
+    await w.settle(10)
+    assert w.condition("Stalled")["status"] == "False"
+    assert w.shares() == {"v1": 80, "v2": 20}
+
+
+async def pods_beyond_the_quota_for_too_long(w: World) -> None:
+    """It goes back, and says why."""
+    await v1_serves(
+        w, target=TARGET | {"kubernetes": TARGET["kubernetes"] | {"serving": {"progressDeadlineSeconds": 120}}}
+    )
+    w.say("v2, and no room for a Deployment in the quota")
+    w.cluster.fail("apply", DEPLOYMENT, QUOTA, times=NEVER)
+    w.add(version("v2", 2))
+    await w.settle(200)
+    assert w.outcome() == ["v1 Promoted", "v2 Aborted"]
+    assert str(QUOTA) in w.status()["history"][0]["message"]
+    assert w.condition("Stalled")["status"] == "False"
+
+
+async def a_route_against_the_policy(w: World) -> None:
+    await v2_comes(w)
+    w.say("promote, and a policy refuses the route")
+    w.cluster.fail("apply", HTTP_ROUTE, POLICY, times=NEVER)
+    w.act("Promote")
+    await w.settle(30)
+    await _refused(w, "HTTPRoute churn", POLICY)
+    assert w.shares() == {"v1": 80, "v2": 20}
+    w.say("abort: the way back is refused as well")
+    w.act("Abort", "2")
+    await w.settle(30)
+    await _refused(w, "HTTPRoute churn", POLICY)
+    w.say("the policy is mended")
+    w.cluster.relent()
+    await w.settle(60)
+    assert w.condition("Stalled")["status"] == "False"
+    assert w.shares() == {"v1": 100}

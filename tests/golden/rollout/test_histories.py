@@ -121,6 +121,9 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     experiments.experiment_over_while_frozen,
     admission.images_are_rewritten,
     admission.the_route_is_rewritten,
+    admission.pods_beyond_the_quota,
+    admission.pods_beyond_the_quota_for_too_long,
+    admission.a_route_against_the_policy,
 )
 
 

@@ -54,6 +54,8 @@ CUT = (
             strategies.experiment_aborted,
             admission.images_are_rewritten,
             admission.the_route_is_rewritten,
+            admission.pods_beyond_the_quota,
+            admission.a_route_against_the_policy,
         )
     ),
 )

@@ -21,7 +21,7 @@ from trainyard.reconciling.plan import Record
 from trainyard.rollout.room import RolloutRoom
 from trainyard.systems.bundle import Config, Systems
 from trainyard.systems.cluster import port
-from trainyard.systems.cluster.port import Conflict, Obj, Ref
+from trainyard.systems.cluster.port import Conflict, Forbidden, Invalid, Obj, Ref
 from trainyard.systems.prometheus.port import Answer
 
 NAMESPACE = "team"
@@ -46,6 +46,8 @@ TARGET: dict[str, Any] = {
     }
 }
 CANARY = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {"durationSeconds": 60}}]
+
+REFUSED_AGAIN_SECONDS = 10.0  # the worker's backoff
 
 
 class Killed(BaseException):
@@ -207,6 +209,8 @@ class World:
             self.due = None if outcome.gone else outcome.revisit_after
         except Conflict:
             return True
+        except (Invalid, Forbidden):
+            self.due = REFUSED_AGAIN_SECONDS
         except Killed:
             self.start()
             return True

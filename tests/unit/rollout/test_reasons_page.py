@@ -10,7 +10,10 @@ from trainyard.resources.rollout import UserAction
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs/rollouts.md"
-CODE = sorted((ROOT / "operator/trainyard/rollout").glob("*.py"))
+CODE = [
+    *sorted((ROOT / "operator/trainyard/rollout").glob("*.py")),
+    ROOT / "operator/trainyard/reconciling/refusals.py",  # what the core says of every kind
+]
 CAMEL = re.compile(r"[A-Z][a-z]+(?:[A-Z][A-Za-z]*)*")
 # CamelCase words of the code that are no reasons.
 CONDITIONS = {"Accepted", "Available", "Degraded", "Paused", "Ready", "Reconciling", "Recorded", "Stalled"}
