@@ -138,6 +138,17 @@ def then(act: Callable[[], None]) -> Fault:
     return last
 
 
+def held(act: Callable[[], None], until: asyncio.Event) -> Fault:
+    """`act` follows at once; the API server gets it much later, at `until`."""
+
+    async def late(exchange: Exchange) -> web.StreamResponse:
+        act()
+        await until.wait()
+        return await pass_on(exchange)
+
+    return late
+
+
 # ---- streams ----
 
 

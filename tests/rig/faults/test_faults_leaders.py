@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from local.rig import ApiServerRig
-from tests.rig.faults.breaking import go_silent, number, then, watches
+from tests.rig.faults.breaking import go_silent, held, number, then, watches, writes
 from tests.rig.faults.judging import assert_sound
 from tests.rig.faults.proxy import ApiProxy
 from tests.rig.faults.stage import Stage, staged
@@ -119,6 +119,32 @@ async def stopped(two: Pair, seconds: float) -> None:
 
 async def test_the_leader_is_stopped_and_goes_on(stack: AsyncExitStack, rig: ApiServerRig, tmp_path: Path) -> None:
     await stopped(await pair(stack, rig, tmp_path, SHORT_SECONDS), 8.0)
+
+
+@pytest.mark.parametrize("kind", ["rollouts", "httproutes"])
+async def test_a_write_that_was_under_way_comes_after_the_takeover(
+    stack: AsyncExitStack, rig: ApiServerRig, tmp_path: Path, kind: str
+) -> None:
+    """No fence of the leader's own can stop it any more: it is the version it was decided on that is refused."""
+    two = await pair(stack, rig, tmp_path, SHORT_SECONDS)
+    stage, late = two.stage, asyncio.Event()
+    await at_first_step(stage, "it", 2)
+    rule = stage.proxy.on(writes(kind), held(lambda: stage.operator.strike(signal.SIGSTOP), late))
+    await stage.act("it", "Promote")
+    await stage.until("a write under way", lambda: rule.used)
+    await two.takes_over()
+    await stage.until("v2 serves alone", lambda: stage.ended("it", "it-v2", "Promoted"))
+    before = len(stage.proxy.seen)
+    late.set()
+    await stage.until("it came", lambda: len(stage.proxy.seen) > before)
+    came = stage.proxy.seen[before]
+    assert (came.asked.kind, came.status) == (kind, 409)
+    stage.operator.strike(signal.SIGCONT)
+    await at_first_step(stage, "it", 3)
+    assert await stage.operator.ended() == 1
+    path = [{"it-v1": 50, "it-v2": 50}, {"it-v2": 100}, {"it-v2": 80, "it-v3": 20}]
+    assert stage.path_of_weights("it")[-3:] == path
+    assert_sound([stage])
 
 
 @pytest.mark.soak

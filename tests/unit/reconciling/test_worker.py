@@ -271,7 +271,7 @@ async def test_what_goes_wrong_after_a_visit_is_told_and_the_next_reads_live(
         raise KeyError("metadata")
 
     bench.room.plan = Plan(notes=(Note("Ready", "it is", "1"),))
-    bench.cluster.create = broken  # type: ignore[method-assign] # a bug, or an answer that nobody thought of
+    bench.cluster.create = broken  # type: ignore[assignment, method-assign] # a bug, or an answer that nobody thought of
     verdict = await bench.worker.visit(KEY)
     assert verdict.settle is not None
     bench.seen = True
