@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from tests.golden.rollout.stories import v1_serves, v2_comes
-from tests.golden.rollout.world import ROUTE, World
+from tests.golden.rollout.world import NAMESPACE, ROUTE, World
 from trainyard.reconciling.plan import Record
+from trainyard.systems.cluster.port import DEPLOYMENT, Ref
 
 
 def decisions(w: World) -> list[str]:
@@ -32,7 +33,7 @@ async def test_an_abort_that_comes_between_a_row_and_its_status() -> None:
 
 
 async def test_a_lost_status_writes_over_no_row() -> None:
-    """Nothing is left that tells where the numbers were, no route either."""
+    """Nothing is left that tells where the numbers were: no route either, and no pods."""
     w = World()
     await v1_serves(w)
     w.edit(scaleDownDelaySeconds=31)
@@ -40,6 +41,8 @@ async def test_a_lost_status_writes_over_no_row() -> None:
     before = dict(w.database.rows)
     w.lose_status()
     w.cluster.remove(ROUTE)
+    for obj in w.cluster.all(DEPLOYMENT):
+        w.cluster.remove(Ref(DEPLOYMENT, NAMESPACE, obj["metadata"]["name"]))
     w.pass_time(3600.0)
     await w.settle(60)
     assert before.items() < w.database.rows.items()
