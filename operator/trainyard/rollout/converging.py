@@ -1,6 +1,7 @@
 """Bring the objects and the route to what status means: what differs, in the order in which it may be written. Pure.
 
-Objects first; weight only once the pods that take it are ready and the Gateway took the route as it is.
+Objects first, but for weight that the canary loses; it gains some only once the pods that take it are ready and the
+Gateway took the route as it is.
 """
 
 from collections.abc import Mapping
@@ -28,10 +29,12 @@ ROLE_ANNOTATIONS = (
 
 def differences(s: Situation) -> tuple[Action, ...]:
     """Return the writes that the situation's status asks for now, () where everything is as it should be."""
+    shift = route_to_apply(s)
+    if shift and s.canary and attainable_weight(s) < s.routed_weight:
+        return (shift,)  # no object is needed for it, and to write one may be refused for ever
     objects = objects_to_apply(s)
     if objects:
         return objects
-    shift = route_to_apply(s)
     return (shift,) if shift else ()
 
 

@@ -129,6 +129,19 @@ async def pods_beyond_the_quota_for_too_long(w: World) -> None:
     assert w.condition("Stalled")["status"] == "False"
 
 
+async def pods_die_while_a_deployment_is_refused(w: World) -> None:
+    """What cannot be put back keeps no weight on pods that are not there."""
+    await v2_comes(w)
+    w.say("somebody scales v2 to 3, and to put that back is refused")
+    w.cluster.fail("apply", DEPLOYMENT, QUOTA, times=NEVER)
+    w.cluster.edit(Ref(DEPLOYMENT, NAMESPACE, f"churn-{w.status()['canary']['revision']}"), {"spec": {"replicas": 3}})
+    await w.settle(20)
+    w.say("v2's pods die")
+    w.broken.add("v2")
+    await w.settle(20)
+    assert w.shares() == {"v1": 100, "v2": 0}
+
+
 async def a_route_against_the_policy(w: World) -> None:
     await v2_comes(w)
     w.say("promote, and a policy refuses the route")

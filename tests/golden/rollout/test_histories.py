@@ -123,6 +123,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     admission.the_route_is_rewritten,
     admission.pods_beyond_the_quota,
     admission.pods_beyond_the_quota_for_too_long,
+    admission.pods_die_while_a_deployment_is_refused,
     admission.a_route_against_the_policy,
 )
 

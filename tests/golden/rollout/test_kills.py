@@ -55,6 +55,7 @@ CUT = (
             admission.images_are_rewritten,
             admission.the_route_is_rewritten,
             admission.pods_beyond_the_quota,
+            admission.pods_die_while_a_deployment_is_refused,
             admission.a_route_against_the_policy,
         )
     ),
