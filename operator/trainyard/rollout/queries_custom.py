@@ -4,7 +4,8 @@ A real parser does it, and what comes out is parsed and checked again. Used by `
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 
 import promql_parser as promql
 
@@ -15,6 +16,22 @@ _SAMPLE = dict.fromkeys(PLACEHOLDERS, "a") | {"window": "60s"}
 _PLACEHOLDER = re.compile(r"\$\(([^)]*)\)")
 # The parser prints these unescaped, so a query that was taken apart and put together again would say something else.
 _UNPRINTABLE = re.compile(r'["\\\x00-\x1f]')
+# What is counted before the parser sees a text. Its time grows with the square of how deep operators, calls and
+# brackets lie in each other, and it recurses; it compiles regular expressions, whose repetitions multiply.
+MOST_PARTS = 64
+MOST_LETTERS = 1500
+_LITERAL = re.compile(r"""(?P<string>"[^"]*"|'[^']*'|`[^`]*`)|#[^\r\n]*""")
+_MATCHERS = re.compile(r"\{[^{}]*\}")
+_PART = re.compile(r"[-+*/%^(\[<>=!]=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+_REPEATED = re.compile(r"\{\s*([0-9]+)(?:\s*,\s*([0-9]+))?")
+# A string, or a selector up to its matchers' end, as the library prints them (strings hold no quotation mark).
+_SELECTOR = re.compile(
+    r'(?P<string>"[^"]*")|(?<![A-Za-z0-9_:])(?P<name>[A-Za-z0-9_:]*)\{(?P<matchers>(?:"[^"]*"|[^"}])*)\}'
+)
+_CHECKED = 1024  # texts whose answer is remembered
+
+
+UNPRINTABLE = 'strings may hold no quotation mark ("), backslash or control character'
 
 
 class QueryRefused(ValueError):
@@ -23,12 +40,14 @@ class QueryRefused(ValueError):
 
 def custom(query: str, values: Mapping[str, str], namespace: str | None) -> str:
     """Fill in the placeholders and put the namespace on every selector (None: on none). Raises QueryRefused."""
-    filled = _PLACEHOLDER.sub(lambda match: _filled(match.group(1), values), query)
+    _refuse_long(_filled(query, _SAMPLE))  # however long the names of this Rollout are
+    filled = _filled(query, values)
     tree = _parsed(filled)
-    promql.walk(tree, _refuse)
+    for node in _nodes(tree):
+        _refuse(node)
     if namespace is None:
         return filled
-    enforced = str(promql.transform(tree, None, lambda node: _within(node, namespace)))
+    enforced = _rewritten(tree, lambda name, matchers: _within(name, matchers, quoted(namespace)))
     _verify(_parsed(enforced), namespace)
     return enforced
 
@@ -39,13 +58,14 @@ def counter(query: str, values: Mapping[str, str], namespace: str | None) -> str
     Sums and label matchers only, so that what a counter grew by can be taken series by series, where resets show.
     """
     text = custom(query, values, namespace)
-    promql.walk(_parsed(text), _refuse_in_counter)
+    for node in _nodes(_parsed(text)):
+        _refuse_in_counter(node)
     return text
 
 
 def grown(text: str, window: int) -> str:
     """Return by how much a side of a ratio (as `counter` gives it) grew over the window, all its series together."""
-    return f"sum({promql.transform(_parsed(text), None, lambda node: _increase(node, window))})"
+    return f"sum({_rewritten(_parsed(text), lambda name, matchers: f'increase({name}{{{matchers}}}[{window}s])')})"
 
 
 def raw(text: str) -> str:
@@ -53,11 +73,13 @@ def raw(text: str) -> str:
     return f"sum without () ({text})"
 
 
+@lru_cache(_CHECKED)  # every visit of every Rollout asks anew
 def check(query: str) -> str:
     """Return why a custom query is refused, "" where it is fine."""
     return _refused(lambda: custom(query, _SAMPLE, "a"))
 
 
+@lru_cache(_CHECKED)
 def check_counter(query: str) -> str:
     """Return why one side of a ratio is refused, "" where it is fine."""
     return _refused(lambda: counter(query, _SAMPLE, "a"))
@@ -86,11 +108,11 @@ def _is_sum_of_two(node: promql.Expr) -> bool:
     return isinstance(node, promql.BinaryExpr) and str(node.op) == "+"
 
 
-def _increase(node: promql.Expr, window: int) -> promql.Expr | None:
-    return promql.parse(f"increase({node}[{window}s])") if isinstance(node, promql.VectorSelector) else None
+def _filled(query: str, values: Mapping[str, str]) -> str:
+    return _PLACEHOLDER.sub(lambda match: _value(match.group(1), values), query)
 
 
-def _filled(name: str, values: Mapping[str, str]) -> str:
+def _value(name: str, values: Mapping[str, str]) -> str:
     if name not in PLACEHOLDERS:
         raise QueryRefused(f"there is no placeholder $({name}); known are {', '.join(PLACEHOLDERS)}")
     return values[name] if name == "window" else quoted(values[name])
@@ -101,6 +123,52 @@ def _parsed(query: str) -> promql.Expr:
         return promql.parse(query)
     except ValueError as error:
         raise QueryRefused(f"not PromQL: {error}") from error
+
+
+def _refuse_long(query: str) -> None:
+    """Refuse what would keep the parser busy; every pattern here takes a time that grows with the text alone."""
+    if "\\" in query:
+        raise QueryRefused(UNPRINTABLE)
+    strings = [m["string"][1:-1] for m in _LITERAL.finditer(query) if m["string"]]
+    for string in strings:
+        _refuse_text(string)
+    if sum(_letters(string) for string in strings) > MOST_LETTERS:
+        raise QueryRefused(f"its strings have over {MOST_LETTERS} letters (a repetition such as {{5}} multiplies them)")
+    parts = len(_PART.findall(_MATCHERS.sub("", _LITERAL.sub(" ", query))))
+    if parts > MOST_PARTS:
+        raise QueryRefused(f"{parts} operators, calls and brackets are too many, allowed are {MOST_PARTS}")
+
+
+def _letters(string: str) -> int:
+    """Return a string's length as a regular expression, which repetitions within each other multiply."""
+    length = len(string)
+    for times in _REPEATED.findall(string):
+        length *= max(1, *(int(count[:9]) for count in times if count))
+    return length
+
+
+def _nodes(tree: promql.Expr) -> Iterator[promql.Expr]:
+    """Yield every node. The library's own walk takes the cube of the depth: it copies what lies below each node."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += _below(node)
+
+
+def _below(node: promql.Expr) -> list[promql.Expr]:
+    match node:
+        case promql.BinaryExpr():
+            return [node.lhs, node.rhs]
+        case promql.UnaryExpr() | promql.ParenExpr() | promql.SubqueryExpr():
+            return [node.expr]
+        case promql.Call():
+            return node.args
+        case promql.AggregateExpr():
+            return [node.expr] if node.param is None else [node.param, node.expr]
+        case promql.MatrixSelector():
+            return [node.vector_selector]
+    return []
 
 
 def _refuse(node: promql.Expr) -> None:
@@ -120,27 +188,27 @@ def _refuse(node: promql.Expr) -> None:
 
 def _refuse_text(text: str) -> None:
     if _UNPRINTABLE.search(text):
-        raise QueryRefused('strings may hold no quotation mark ("), backslash or control character')
+        raise QueryRefused(UNPRINTABLE)
 
 
-def _within(node: promql.Expr, namespace: str) -> promql.Expr | None:
-    """Put the namespace on a selector; what it says beside its matchers (offset, @) stays."""
-    if not isinstance(node, promql.VectorSelector):
-        return None
-    before = f"{node.name or ''}{node.matchers}"
-    matcher = promql.Matcher(promql.MatchOp.Equal, "namespace", namespace)
-    matchers = promql.Matchers([*node.matchers.matchers, matcher])
-    return promql.parse(f"{node.name or ''}{matchers}{str(node)[len(before) :]}")
+def _rewritten(tree: promql.Expr, selector: Callable[[str, str], str]) -> str:
+    """Print a tree with its selectors written anew, from their names and matchers; offset, range and @ stay behind.
+
+    The library prints braces around the matchers of every selector, and nowhere else outside strings. Its own
+    transform takes the cube of the depth. What comes out is parsed and checked.
+    """
+    return _SELECTOR.sub(lambda m: m[0] if m["string"] else selector(m["name"], m["matchers"]), str(tree))
+
+
+def _within(name: str, matchers: str, namespace: str) -> str:
+    return f"{name}{{{matchers}{',' if matchers else ''}namespace={namespace}}}"
 
 
 def _verify(tree: promql.Expr, namespace: str) -> None:
     """Check the finished text itself: every selector names the namespace."""
-
-    def visit(node: promql.Expr) -> None:
+    for node in _nodes(tree):
         if isinstance(node, promql.VectorSelector) and not any(
             m.name == "namespace" and m.op == promql.MatchOp.Equal and m.value == namespace
             for m in node.matchers.matchers
         ):
             raise QueryRefused("a selector could not be held inside the namespace")
-
-    promql.walk(tree, visit)

@@ -1,5 +1,7 @@
 """Queries of one's own: what is asked, what is refused, and that none leaves its namespace."""
 
+import time
+
 import promql_parser
 import pytest
 from hypothesis import given
@@ -46,6 +48,76 @@ def test_refused_with_a_sentence(query: str, sentence: str) -> None:
 def test_fine_queries_are_not_refused() -> None:
     assert queries.check("vector(1)") == ""
     assert queries.check("max_over_time(x[10m:30s])") == ""
+
+
+def test_a_query_may_be_no_longer_than_the_parser_is_quick() -> None:
+    """Nested, each of these took seconds in every visit, and all other Rollouts waited."""
+    deep = [*("+".join("a" * n) for n in (65, 66)), *(f"{'abs(' * n}a{')' * n}" for n in (64, 65))]
+    assert [bool(queries.check(query)) for query in deep] == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("+".join("a" * 2000), "1999 operators, calls and brackets are too many"),
+        ("abs(" * 800, "800 operators, calls"),
+        ("(" * 4096, "4096 operators, calls"),
+        ("-" * 4000 + "a", "4000 operators, calls"),
+        ("a" + "[1m:1s]" * 500, "500 operators, calls"),
+        (" Or ".join("a" * 500), "499 operators, calls"),
+        ("#'\r" + "+".join("a" * 2000) + "#'", "1999 operators, calls"),
+        ("a{b=~`" + ".{9}" * 800 + "`}", "over 1500 letters"),
+        ("a{b=~'((.{1,1000}){1,1000}){2}'}", "over 1500 letters"),
+        ("a{b='" + "c" * 1501 + "'}", "over 1500 letters"),
+        ("a{b=~'" + "[^a]" * 300 + "\\\\pL'}", "backslash"),
+    ],
+)
+def test_what_would_keep_the_parser_busy_does_not_reach_it(
+    query: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(promql_parser, "parse", asked.append)
+    assert sentence in queries.check(query)
+    assert sentence in queries.check_counter(query)
+    assert not asked
+
+
+def test_long_names_do_not_make_a_query_too_long() -> None:
+    """Once it is taken it is asked, whatever the revision and the namespace are called."""
+    query = f"a{{b=$(version),c='{'d' * 1490}'}}"
+    assert queries.check(query) == ""
+    assert len(queries.custom(query, {**VALUES, "version": "v" * 63}, "n" * 63)) > 1600
+
+
+def nested(count: int) -> str:
+    return "a" if count == 1 else f"({nested(count // 2)} + {nested(count - count // 2)})"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "+".join("a" * 65), "^".join("a" * 65), nested(21), "topk(1," * 64 + "a" + ")" * 64, "(" * 64 + "a" + ")" * 64,
+        "label_replace(" * 64 + "a" + ",'b','c','d','e')" * 64,
+        "+".join(['a{bbbbbbbbbb="ccccccccccccccccccccc"}'] * 65),
+        "max_over_time(" * 32 + "a" + "[1m:1s])" * 32, "a{" + ",".join(['b=~"....."'] * 300) + "}",
+        "a{b=~'" + "." * 1500 + "'}", "sum by (" + ",".join("b" * 2000) + ") (a)", "sum by (" + "b" * 4000 + ") (a)",
+    ],
+)  # fmt: skip
+def test_what_is_taken_is_checked_quickly(query: str) -> None:
+    """In some 20 ms of a quiet CPU; the bound is wide, for it is a busy one that tests run on."""
+    queries.check.cache_clear()
+    began = time.thread_time()
+    assert queries.check(query) == ""
+    assert time.thread_time() - began < 0.2
+
+
+def test_a_query_is_checked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every visit of every Rollout wants the answer."""
+    assert queries.check("seen_before > 1") == ""
+    assert "rate" not in queries.check_counter("seen_before")
+    monkeypatch.setattr(promql_parser, "parse", None)
+    assert queries.check("seen_before > 1") == ""
+    assert queries.check_counter("seen_before") == ""
 
 
 def test_a_foreign_namespace_finds_nothing() -> None:
