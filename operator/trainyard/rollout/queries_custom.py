@@ -28,6 +28,7 @@ _REPEATED = re.compile(r"\{\s*([0-9]+)(?:\s*,\s*([0-9]+))?")
 _SELECTOR = re.compile(
     r'(?P<string>"[^"]*")|(?<![A-Za-z0-9_:])(?P<name>[A-Za-z0-9_:]*)\{(?P<matchers>(?:"[^"]*"|[^"}])*)\}'
 )
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _CHECKED = 1024  # texts whose answer is remembered
 
 
@@ -123,6 +124,10 @@ def _parsed(query: str) -> promql.Expr:
         return promql.parse(query)
     except ValueError as error:
         raise QueryRefused(f"not PromQL: {error}") from error
+    except BaseException as error:  # `offset Inf`: a panic of the library, whose class cannot be imported
+        if type(error).__module__ != "pyo3_runtime":
+            raise
+        raise QueryRefused("not PromQL: the parser cannot read one of its numbers") from error
 
 
 def _refuse_long(query: str) -> None:
@@ -177,6 +182,7 @@ def _refuse(node: promql.Expr) -> None:
         if node.matchers.or_matchers:
             raise QueryRefused("'or' between label matchers is not allowed")
         for matcher in node.matchers.matchers:
+            _refuse_label(matcher.name)
             _refuse_text(matcher.value)
     elif isinstance(node, promql.StringLiteral):
         _refuse_text(node.val)
@@ -184,6 +190,22 @@ def _refuse(node: promql.Expr) -> None:
         raise QueryRefused("give a subquery its step, for example [10m:30s]")
     elif isinstance(node, promql.Call) and node.func.name == "info":
         raise QueryRefused("info() is not allowed: it reads series without a selector")
+    elif isinstance(node, promql.AggregateExpr | promql.BinaryExpr) and node.modifier is not None:
+        for label in _labels(node.modifier):
+            _refuse_label(label)
+
+
+def _labels(modifier: promql.AggModifier | promql.BinModifier) -> list[str]:
+    """Return the labels that are grouped by, or matched on."""
+    if isinstance(modifier, promql.AggModifier):
+        return modifier.labels
+    return [*(modifier.matching.labels if modifier.matching else ()), *(modifier.group_labels or ())]
+
+
+def _refuse_label(name: str) -> None:
+    """The library prints names without the quotation marks that others than these need."""
+    if not _LABEL.fullmatch(name):
+        raise QueryRefused(f"label {name!r}: only names of letters, digits and _ can be asked for")
 
 
 def _refuse_text(text: str) -> None:

@@ -37,12 +37,64 @@ def test_placeholders_become_quoted_strings() -> None:
         ('x{a="b" or c="d"}', "'or' between label matchers"),
         ("max_over_time(x[10m:])", "give a subquery its step"),
         ("info(x)", "info() is not allowed"),
+        ('up{"quoted.label"="x"}', "label 'quoted.label': only names of letters, digits and _"),
+        ('{"a b"="c"}', "label 'a b': only names"),
+        ('sum by ("a.b") (x)', "label 'a.b': only names"),
+        ('x * on ("a.b") y', "label 'a.b': only names"),
+        ('x * on (a) group_left ("b}") y', "label 'b}': only names"),
+        ("x offset Inf", "the parser cannot read one of its numbers"),
+        ("\ud800", "not PromQL"),
         (r'x{a="\"} or vector(1) #"}', "strings may hold no quotation mark"),
         (r'label_replace(x, "a", "\"", "b", "c")', "strings may hold no quotation mark"),
     ],
 )
 def test_refused_with_a_sentence(query: str, sentence: str) -> None:
     assert sentence in queries.check(query)
+
+
+def test_an_interruption_is_none_of_the_parsers_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(promql_parser, "parse", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        queries.custom("x", VALUES, "team")
+
+
+# What PromQL is made of, and what it is not: put together at random, some of it is a query.
+WORDS = st.sampled_from([
+    *"{}()[]=,+-*/^%@#:<>\n\r\0", *("'c'", '"a"', '"a b"', "`d`", '"x}"', '{"x y"="z"}', "a{b='c'}", "up", "\ud800"),
+    *("5m", "1500ms", "1m", "1e9", "-1e15", "0x1", "NaN", "Inf", "9999999y", "500000000y", "9223372036854775807"),
+    *("sum", "by", "without", "on", "ignoring", "group_left", "bool", "and", "unless", "offset", "rate", "topk"),
+    *("fill", "abs", "start()", "time()", "label_replace", "info", "$(window)", "$(revision)", "$(x)", "=~", "!=", "or"),
+])  # fmt: skip
+HOLES = st.sampled_from([
+    "a[%s]", "a offset %s", "a @ %s", "max_over_time(a[%s:%s])", "sum by (%s) (a)", "a{%s='b'}", "a{b=~'%s'}", "%s",
+    "topk(%s, a)", "a + on (%s) b", "a * fill(%s) b", "a * on (a) group_left (%s) b", "{'%s'}", "{'%s'='b'}", "(%s)",
+    "label_replace(a, '%s', 'b', 'c', 'd')", "max_over_time(a[5m:1m] @ %s offset %s)", "quantile(%s, a)", "-%s",
+])  # fmt: skip
+SOUP = st.lists(WORDS, max_size=12).map(" ".join)
+FILLED = st.builds(lambda hole, *words: hole % words[: hole.count("%s")], HOLES, WORDS, WORDS)
+
+
+@given(st.one_of(st.text(max_size=40), SOUP, FILLED))
+def test_any_text_is_refused_or_stays_inside_and_is_what_it_was(query: str) -> None:
+    refused, refused_as_counter = queries.check(query), queries.check_counter(query)
+    assert not refused or refused_as_counter
+    if refused:
+        return
+    made = promql_parser.parse(queries.custom(query, VALUES, "team"))
+    nodes = [list(queries._nodes(tree)) for tree in (promql_parser.parse(queries._filled(query, VALUES)), made)]
+    assert shown(nodes[0]) == shown(nodes[1])
+    for node in nodes[1]:
+        if isinstance(node, promql_parser.VectorSelector):
+            assert [m.value for m in node.matchers.matchers][-1] == "team"
+
+
+def shown(nodes: list[promql_parser.Expr]) -> list[tuple[str, ...]]:
+    """Return what each node is, but for its matchers."""
+    told = ("range", "step", "offset", "op", "val")
+    return [(type(node).__name__, *(str(getattr(node, one, "")) for one in told)) for node in nodes]
 
 
 def test_fine_queries_are_not_refused() -> None:
