@@ -23,6 +23,7 @@ MOST_LETTERS = 1500
 _LITERAL = re.compile(r"""(?P<string>"[^"]*"|'[^']*'|`[^`]*`)|#[^\r\n]*""")
 _MATCHERS = re.compile(r"\{[^{}]*\}")
 _PART = re.compile(r"[-+*/%^(\[<>=!]=?|\b(?:and|or|unless|atan2)\b", re.IGNORECASE)
+_BEFORE_1970 = re.compile(r"@\s*-")
 _REPEATED = re.compile(r"\{\s*([0-9]+)(?:\s*,\s*([0-9]+))?")
 # A string, or a selector up to its matchers' end, as the library prints them (strings hold no quotation mark).
 _SELECTOR = re.compile(
@@ -41,7 +42,7 @@ class QueryRefused(ValueError):
 
 def custom(query: str, values: Mapping[str, str], namespace: str | None) -> str:
     """Fill in the placeholders and put the namespace on every selector (None: on none). Raises QueryRefused."""
-    _refuse_long(_filled(query, _SAMPLE))  # however long the names of this Rollout are
+    _refuse_unread(_filled(query, _SAMPLE))  # however long the names of this Rollout are
     filled = _filled(query, values)
     tree = _parsed(filled)
     for node in _nodes(tree):
@@ -130,8 +131,11 @@ def _parsed(query: str) -> promql.Expr:
         raise QueryRefused("not PromQL: the parser cannot read one of its numbers") from error
 
 
-def _refuse_long(query: str) -> None:
-    """Refuse what would keep the parser busy; every pattern here takes a time that grows with the text alone."""
+def _refuse_unread(query: str) -> None:
+    """Refuse what would keep the parser busy, and what it loses.
+
+    Every pattern here takes a time that grows with the text alone.
+    """
     if "\\" in query:
         raise QueryRefused(UNPRINTABLE)
     strings = [m["string"][1:-1] for m in _LITERAL.finditer(query) if m["string"]]
@@ -139,7 +143,10 @@ def _refuse_long(query: str) -> None:
         _refuse_text(string)
     if sum(_letters(string) for string in strings) > MOST_LETTERS:
         raise QueryRefused(f"its strings have over {MOST_LETTERS} letters (a repetition such as {{5}} multiplies them)")
-    parts = len(_PART.findall(_MATCHERS.sub("", _LITERAL.sub(" ", query))))
+    bare = _LITERAL.sub(" ", query)
+    if _BEFORE_1970.search(bare):  # printed as 0
+        raise QueryRefused("@ takes no time before 1970")
+    parts = len(_PART.findall(_MATCHERS.sub("", bare)))
     if parts > MOST_PARTS:
         raise QueryRefused(f"{parts} operators, calls and brackets are too many, allowed are {MOST_PARTS}")
 
@@ -178,6 +185,7 @@ def _below(node: promql.Expr) -> list[promql.Expr]:
 
 def _refuse(node: promql.Expr) -> None:
     """Refuse what cannot be held inside a namespace, or not be printed again as it was."""
+    _refuse_durations(node)
     if isinstance(node, promql.VectorSelector):
         if node.matchers.or_matchers:
             raise QueryRefused("'or' between label matchers is not allowed")
@@ -193,6 +201,16 @@ def _refuse(node: promql.Expr) -> None:
     elif isinstance(node, promql.AggregateExpr | promql.BinaryExpr) and node.modifier is not None:
         for label in _labels(node.modifier):
             _refuse_label(label)
+
+
+def _refuse_durations(node: promql.Expr) -> None:
+    """The library prints whole seconds."""
+    try:
+        durations = [getattr(node, name, None) for name in ("range", "step", "offset")]
+    except (OverflowError, ValueError) as error:
+        raise QueryRefused("a duration is longer than any that was recorded") from error
+    if any(one is not None and one.microseconds for one in durations):
+        raise QueryRefused("a range, step or offset is in whole seconds, 1500ms for example cannot be kept")
 
 
 def _labels(modifier: promql.AggModifier | promql.BinModifier) -> list[str]:

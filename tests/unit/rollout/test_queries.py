@@ -42,6 +42,23 @@ def test_placeholders_become_quoted_strings() -> None:
         ('sum by ("a.b") (x)', "label 'a.b': only names"),
         ('x * on ("a.b") y', "label 'a.b': only names"),
         ('x * on (a) group_left ("b}") y', "label 'b}': only names"),
+        *(
+            (query, "is in whole seconds")
+            for query in (
+                "rate(up[1500ms])",
+                "up offset 1500ms",
+                "up offset -1500ms",
+                "up[500ms]",
+                "rate(x[5m] offset 1m1ms)",
+                "max_over_time(x[10m500ms:30s])",
+                "max_over_time(x[10m:1500ms])",
+                "max_over_time(x[10m:30s] offset 1ms)",
+            )
+        ),
+        ("x @ -5", "@ takes no time before 1970"),
+        ("x @ # now\n -5", "@ takes no time before 1970"),
+        ("x[500000000y]", "longer than any"),
+        ("x offset -500000000y", "longer than any"),
         ("x offset Inf", "the parser cannot read one of its numbers"),
         ("\ud800", "not PromQL"),
         (r'x{a="\"} or vector(1) #"}', "strings may hold no quotation mark"),
@@ -66,7 +83,8 @@ WORDS = st.sampled_from([
     *"{}()[]=,+-*/^%@#:<>\n\r\0", *("'c'", '"a"', '"a b"', "`d`", '"x}"', '{"x y"="z"}', "a{b='c'}", "up", "\ud800"),
     *("5m", "1500ms", "1m", "1e9", "-1e15", "0x1", "NaN", "Inf", "9999999y", "500000000y", "9223372036854775807"),
     *("sum", "by", "without", "on", "ignoring", "group_left", "bool", "and", "unless", "offset", "rate", "topk"),
-    *("fill", "abs", "start()", "time()", "label_replace", "info", "$(window)", "$(revision)", "$(x)", "=~", "!=", "or"),
+    *("fill", "abs"),
+    *("start()", "time()", "label_replace", "info", "$(window)", "$(revision)", "$(x)", "=~", "!=", "or"),
 ])  # fmt: skip
 HOLES = st.sampled_from([
     "a[%s]", "a offset %s", "a @ %s", "max_over_time(a[%s:%s])", "sum by (%s) (a)", "a{%s='b'}", "a{b=~'%s'}", "%s",
@@ -100,6 +118,7 @@ def shown(nodes: list[promql_parser.Expr]) -> list[tuple[str, ...]]:
 def test_fine_queries_are_not_refused() -> None:
     assert queries.check("vector(1)") == ""
     assert queries.check("max_over_time(x[10m:30s])") == ""
+    assert queries.check("rate(x[2000ms] @ 1.5) > 1e-9") == ""
 
 
 def test_a_query_may_be_no_longer_than_the_parser_is_quick() -> None:
