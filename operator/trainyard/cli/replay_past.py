@@ -90,7 +90,8 @@ def choose(known: Sequence[Tried], serving: Mapping[str, str], flags: Flags) -> 
     if missing or start is None or end is None:
         raise Problem(f"Say {', '.join(missing)}: no history tells it.", USAGE)
     versions = {t.revision: t.version for t in known} | {serving.get("revision", ""): serving.get("version", "")}
-    named = [(revision, versions.get(revision) or revision) for revision in (canary, stable)]
+    # A version that nobody knows gets a name that one may have: a revision may begin with a digit.
+    named = [(revision, versions.get(revision) or f"revision-{revision}") for revision in (canary, stable)]
     then = entry if entry and flags.start is None and flags.end is None else None
     return Chosen(named[0], named[1], start.astimezone(UTC), end.astimezone(UTC), then)
 

@@ -1,13 +1,19 @@
 """Which past is replayed, and how the replay looks."""
 
+import asyncio
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from tests.unit.cli.watched import drawn
+from tests.unit.replay import playing
 from trainyard.cli import replay_screen
+from trainyard.cli.app import app
 from trainyard.cli.commands import replay as command
 from trainyard.cli.problem import Problem
 from trainyard.cli.replay_past import Flags, Tried, choose, recorded, tried
@@ -56,7 +62,11 @@ def test_the_running_one_ends_now() -> None:
 
 def test_flags_win_and_what_came_of_it_is_then_another_time() -> None:
     chosen = choose(known(), STABLE, Flags(moment(9, 5), None, "", "eeeeeeeeee"))
-    assert (chosen.start, chosen.end, chosen.stable) == (moment(9, 5), moment(9, 30), ("eeeeeeeeee", "eeeeeeeeee"))
+    assert (chosen.start, chosen.end, chosen.stable) == (
+        moment(9, 5),
+        moment(9, 30),
+        ("eeeeeeeeee", "revision-eeeeeeeeee"),
+    )
     assert chosen.then is None
 
 
@@ -66,7 +76,7 @@ def test_what_nobody_knows_has_to_be_said() -> None:
     with pytest.raises(Problem, match="Say --stable:"):
         choose(known()[-1:], {"revision": "aaaaaaaaaa"}, Flags())
     alone = choose([], {}, Flags(moment(1), moment(2), "bbbbbbbbbb", "aaaaaaaaaa"))
-    assert alone.canary == ("bbbbbbbbbb", "bbbbbbbbbb")
+    assert alone.canary == ("bbbbbbbbbb", "revision-bbbbbbbbbb")
 
 
 def test_the_record_remembers_what_status_forgot() -> None:
@@ -147,3 +157,55 @@ def test_a_file_that_is_no_policy(tmp_path: Path, text: str, sentence: str) -> N
     file.write_text(text)
     with pytest.raises(Problem, match=sentence):
         command._manifest(file)
+
+
+class Recorded:
+    """A server behind the command: the scripted past."""
+
+    def __init__(self, *_: Any) -> None:
+        self.behind = playing.recorded(lambda _: 0.0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.behind, name)
+
+    async def close(self) -> None:
+        pass
+
+
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str, **policy: Any) -> Result:
+    """Run the command over the scripted past, as docs/rollouts.md has it."""
+    monkeypatch.setattr("trainyard.systems.prometheus.client.HttpPrometheus", Recorded)
+    file = tmp_path / "new.yaml"
+    spec = {**playing.policy().spec, **policy}
+    file.write_text(json.dumps({"kind": "Rollout", "metadata": {"name": "churn", "namespace": "shop"}, "spec": spec}))
+    said = ("rollout", "replay", "-f", str(file), "--prometheus", "http://127.0.0.1:9", "--scrape-seconds", "2")
+    return CliRunner().invoke(app, [*said, *words], env={"TRAINYARD_DATABASE_URL": ""})
+
+
+PAST = ("--from", "2026-11-24T06:00:00Z", "--to", "2026-11-24T06:10:00Z")
+BOTH = ("--canary", "0a1b2c3d4e", "--stable", "5f6a7b8c9d")
+
+
+def test_revisions_that_begin_with_a_digit_are_replayed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = asked(monkeypatch, tmp_path, *PAST, *BOTH, "-o", "json")
+    assert told.exit_code == 0, told.output
+    assert json.loads(told.stdout)["canary"] == {"revision": "0a1b2c3d4e", "version": "revision-0a1b2c3d4e"}
+
+
+def test_so_are_those_that_the_cluster_does_not_remember(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    manifest = {"metadata": {"name": "churn"}, "status": {"stable": STABLE, "history": HISTORY}}
+
+    class Connection:
+        namespace = "shop"
+
+        async def find(self, *_: Any) -> Mapping[str, Any]:
+            return manifest
+
+    def asking(_: Any, of_cluster: Any) -> Any:
+        return asyncio.run(of_cluster(Connection()))
+
+    monkeypatch.setattr(command, "ask", asking)
+    told = asked(monkeypatch, tmp_path, "churn", *PAST, "--canary", "0a1b2c3d4e", "-o", "json")
+    assert told.exit_code == 0, told.output
+    found = json.loads(told.stdout)
+    assert (found["canary"]["version"], found["stable"]["version"]) == ("revision-0a1b2c3d4e", "churn-b")
