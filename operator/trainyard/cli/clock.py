@@ -59,7 +59,10 @@ def until(stamp: str | None, present: datetime) -> str:
 
 def since(text: str, present: datetime) -> datetime:
     """Read the start of a span of time: 90m, 36h, 7d, 2w, a date or a time (UTC). Raises ValueError."""
-    if span := _SPAN.fullmatch(text):
-        return present - timedelta(seconds=int(span[1]) * _UNITS[span[2]])
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    try:
+        if span := _SPAN.fullmatch(text):
+            return present - timedelta(seconds=int(span[1]) * _UNITS[span[2]])
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError(f"no calendar has {text}") from error

@@ -89,6 +89,8 @@ def choose(known: Sequence[Tried], serving: Mapping[str, str], flags: Flags) -> 
     missing = [n for n, v in (("--canary", canary), ("--stable", stable), ("--from", start), ("--to", end)) if not v]
     if missing or start is None or end is None:
         raise Problem(f"Say {', '.join(missing)}: no history tells it.", USAGE)
+    if canary == stable:
+        raise Problem(f"Canary and stable are both {canary}: name another with --canary or --stable.", USAGE)
     versions = {t.revision: t.version for t in known} | {serving.get("revision", ""): serving.get("version", "")}
     # A version that nobody knows gets a name that one may have: a revision may begin with a digit.
     named = [(revision, versions.get(revision) or f"revision-{revision}") for revision in (canary, stable)]

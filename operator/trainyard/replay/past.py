@@ -16,6 +16,10 @@ class CannotReplay(Exception):
     """A policy that cannot be replayed; `str()` says why."""
 
 
+class NothingAnswered(Exception):
+    """Prometheus answered not one query; `str()` says why the last was not."""
+
+
 @dataclass(frozen=True)
 class Revision:
     """A revision as it was recorded: its name in the series, and its ModelVersion."""
@@ -50,10 +54,16 @@ class Policy:
 
 @dataclass
 class Renamed:
-    """A Prometheus that calls revisions by the replay's names. `names`: replayed -> recorded."""
+    """A Prometheus that calls revisions by the replay's names. `names`: replayed -> recorded.
+
+    answered: whether any query was. failures: how many were not; failure: why the last was not.
+    """
 
     behind: Prometheus
     names: dict[str, str]
+    answered: bool = False
+    failures: int = 0
+    failure: str = ""
 
     def recorded(self, text: str) -> str:
         """Return a text with the names of the series."""
@@ -63,9 +73,15 @@ class Renamed:
         back = {recorded: name for name, recorded in self.names.items()}
         return {label: _replaced(value, back) for label, value in labels.items()}
 
+    def _count(self, failure: str) -> None:
+        self.answered = self.answered or not failure
+        self.failures += bool(failure)
+        self.failure = failure or self.failure
+
     async def query(self, expression: str, at: datetime | None = None) -> Answer:
         """See the port."""
         answer = await self.behind.query(self.recorded(expression), at)
+        self._count(answer.failure)
         if answer.samples is None:
             return answer
         return replace(answer, samples=tuple(replace(s, labels=self._replayed(s.labels)) for s in answer.samples))
@@ -73,6 +89,7 @@ class Renamed:
     async def query_range(self, expression: str, start: datetime, end: datetime, step_seconds: int) -> RangeAnswer:
         """See the port."""
         answer = await self.behind.query_range(self.recorded(expression), start, end, step_seconds)
+        self._count(answer.failure)
         if answer.series is None:
             return answer
         return replace(answer, series=tuple(replace(s, labels=self._replayed(s.labels)) for s in answer.series))

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from trainyard import naming
 from trainyard.reconciling.plan import Plan
-from trainyard.replay.past import CannotReplay, Past, Policy, Renamed, Revision
+from trainyard.replay.past import CannotReplay, NothingAnswered, Past, Policy, Renamed, Revision
 from trainyard.replay.story import Event, Story
 from trainyard.replay.world import World
 from trainyard.resources.base import first_wrong
@@ -30,14 +30,20 @@ from trainyard.systems.bundle import Config, Systems
 from trainyard.systems.prometheus.port import Prometheus
 
 MOST_VISITS = 200  # of one moment; more is a fault, not a rollout
+MOST_MEASUREMENTS = 20_000  # of a range: some minutes of a person's time
+PATIENCE = 50  # queries that fail before any was answered
 SERVER = "replayed"
 
 
 async def replay(policy: Policy, past: Past, prometheus: Prometheus) -> Story:
-    """Return what would have been decided. Raises CannotReplay where the operator would not accept the policy."""
+    """Return what would have been decided. Raises CannotReplay where the operator would not accept the policy.
+
+    Raises NothingAnswered where Prometheus answers not one query.
+    """
     if past.start >= past.end:
         raise CannotReplay(f"there is no time between {stamp(past.start)} and {stamp(past.end)}")
     running = _Replay(policy, past, prometheus)
+    running.refuse_long()
     await running.serve_stable()
     await running.try_canary()
     return running.story
@@ -65,6 +71,14 @@ class _Replay:
         self.told: set[tuple[str, str, str]] = set()
         self.promoted = 0
 
+    def refuse_long(self) -> None:
+        """Refuse a range that would take hours without a word."""
+        interval = _read(self.world.obj).spec.analysis.interval_seconds
+        count = int((self.past.end - self.past.start).total_seconds() / interval)
+        if count > MOST_MEASUREMENTS:
+            most = f"at most are {MOST_MEASUREMENTS}: shorten it, or measure less often (--step-seconds)"
+            raise CannotReplay(f"a measurement every {interval} s makes {count}, {most}")
+
     async def serve_stable(self) -> None:
         """Bring stable to where it was: all traffic, before anything is tried."""
         self._want(self.past.stable, freeze=[])
@@ -78,10 +92,17 @@ class _Replay:
         self._want(self.past.canary, freeze=self.policy.spec.get("freeze", []))
         while self.now <= self.past.end:
             plan = await self._visit()
+            self._refuse_silence(PATIENCE)
             if self._has_ended():
                 break
             if not self._promote_at_pause():
                 self._pass_time(plan)
+        self._refuse_silence(1)
+
+    def _refuse_silence(self, patience: int) -> None:
+        """Do not call it undecided where nobody was there to ask."""
+        if not self.prometheus.answered and self.prometheus.failures >= patience:
+            raise NothingAnswered(self.prometheus.failure)
 
     def _want(self, revision: Revision, **spec: Any) -> None:
         """Ask for a revision, which is the only version that there is."""
@@ -227,4 +248,4 @@ def _waits(status: Mapping[str, Any]) -> str:
     return str(moving["message"]) if moving else ""
 
 
-__all__ = ["CannotReplay", "Past", "Policy", "Revision", "replay"]
+__all__ = ["CannotReplay", "NothingAnswered", "Past", "Policy", "Revision", "replay"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +16,9 @@ from tests.unit.replay import playing
 from trainyard.cli import replay_screen
 from trainyard.cli.app import app
 from trainyard.cli.commands import replay as command
-from trainyard.cli.problem import Problem
+from trainyard.cli.problem import FAILED, USAGE, Problem
 from trainyard.cli.replay_past import Flags, Tried, choose, recorded, tried
+from trainyard.systems.prometheus.port import Answer
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -172,9 +174,9 @@ class Recorded:
         pass
 
 
-def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str, **policy: Any) -> Result:
+def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str, behind: Any = None, **policy: Any) -> Result:
     """Run the command over the scripted past, as docs/rollouts.md has it."""
-    monkeypatch.setattr("trainyard.systems.prometheus.client.HttpPrometheus", Recorded)
+    monkeypatch.setattr("trainyard.systems.prometheus.client.HttpPrometheus", behind or Recorded)
     file = tmp_path / "new.yaml"
     spec = {**playing.policy().spec, **policy}
     file.write_text(json.dumps({"kind": "Rollout", "metadata": {"name": "churn", "namespace": "shop"}, "spec": spec}))
@@ -190,6 +192,54 @@ def test_revisions_that_begin_with_a_digit_are_replayed(monkeypatch: pytest.Monk
     told = asked(monkeypatch, tmp_path, *PAST, *BOTH, "-o", "json")
     assert told.exit_code == 0, told.output
     assert json.loads(told.stdout)["canary"] == {"revision": "0a1b2c3d4e", "version": "revision-0a1b2c3d4e"}
+
+
+YEARS = "Prometheus has recorded nothing before 1970, and nothing that is to come"
+
+
+@pytest.mark.parametrize(
+    ("words", "policy", "sentence"),
+    [
+        (("--from", "99999999999w"), {}, "--from 99999999999w: write a span"),
+        (("--from", "200000w"), {}, "--from 200000w: write a span"),
+        (("--from", "0001-01-01T00:00:00+10:00"), {}, "--from 0001-01-01T00:00:00+10:00: write a span"),
+        (("--from", "0001-01-01", "--to", "0001-01-02"), {}, f"--from 0001-01-01: {YEARS}"),
+        (("--to", "9999-12-31"), {}, f"--to 9999-12-31: {YEARS}"),
+        (("--from", "2000-01-01", "--to", "2026-01-01"), {}, "at most are 20000: shorten it, or measure less often"),
+        (("--prometheus", "nope"), {}, "--prometheus nope: write an address that starts with http"),
+        (("--stable", "0a1b2c3d4e"), {}, "Canary and stable are both 0a1b2c3d4e"),
+        (("--step-seconds", "5"), {"analysis": "nope"}, "It cannot be replayed: spec.analysis: "),
+        (("--step-seconds", "5"), {"analysis": []}, "It cannot be replayed: spec.analysis: "),
+        ((), {"analysis": []}, "It cannot be replayed: spec.analysis: "),
+    ],
+)
+def test_what_makes_no_sense_is_told_in_a_sentence(
+    words: tuple[str, ...], policy: dict[str, Any], sentence: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(Problem, match=re.escape(sentence)) as told:
+        problem(asked(monkeypatch, tmp_path, *PAST, *BOTH, *words, **policy))
+    assert told.value.status == USAGE
+
+
+def problem(told: Result) -> None:
+    """Raise what ended the command; `trainyard.cli.__main__` turns a Problem into a sentence and a status."""
+    assert told.exception is not None, told.output
+    raise told.exception
+
+
+def test_a_spec_without_fields() -> None:
+    with pytest.raises(Problem, match="spec holds no fields"):
+        command._policy({"spec": "nope"}, None, 15, False)
+
+
+def test_a_prometheus_that_answers_nothing_decides_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Away(Recorded):
+        async def query(self, *_: Any) -> Answer:
+            return Answer(failure="Prometheus cannot be reached")
+
+    with pytest.raises(Problem, match=r"Not one query was answered: Prometheus cannot be reached\.") as told:
+        problem(asked(monkeypatch, tmp_path, *PAST, *BOTH, behind=Away))
+    assert told.value.status == FAILED
 
 
 def test_so_are_those_that_the_cluster_does_not_remember(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What would have been decided: the operator's own rules over scripted pasts."""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from tests.fakes.prometheus import ScriptedPrometheus
 from tests.unit.replay.playing import CANARY, STABLE, at, past, policy, recorded
 from trainyard.replay.past import Renamed
-from trainyard.replay.replaying import CannotReplay, replay
+from trainyard.replay.replaying import CannotReplay, NothingAnswered, replay
 from trainyard.replay.story import Story
 from trainyard.systems.prometheus.port import Answer, RangeAnswer, Series
 
@@ -132,10 +133,24 @@ class Failing:
         return RangeAnswer(failure="away")
 
 
-async def test_a_prometheus_that_fails_holds() -> None:
-    story = await replay(policy(), past(minutes=3), Failing())
+async def test_a_prometheus_that_never_answers_is_no_verdict() -> None:
+    with pytest.raises(NothingAnswered, match="away"):
+        await replay(policy(), past(minutes=3), Failing())
+    with pytest.raises(NothingAnswered, match="away"):
+        await asyncio.wait_for(replay(policy(), past(minutes=60 * 24), Failing()), 10)
+
+
+async def test_a_prometheus_that_fails_after_a_while_holds() -> None:
+    prometheus = recorded(lambda _: 0.0)
+    prometheus.on(lambda _: len(prometheus.queries) > 4, Answer(failure="away"))
+    story = await replay(policy(), past(minutes=3), prometheus)
     assert story.outcome == "Undecided"
-    assert set(story.verdicts()["errors"]) == {"NoData"}
+    assert set(story.verdicts()["errors"]) == {"Pass", "NoData"}
+
+
+async def test_a_range_that_would_take_hours_is_refused() -> None:
+    with pytest.raises(CannotReplay, match="every 10 s makes 20001, at most are 20000: shorten it, or measure less"):
+        await replay(policy(), past(minutes=20_001 / 6), recorded(lambda _: 0.0))
 
 
 async def test_measured_without_a_weight() -> None:

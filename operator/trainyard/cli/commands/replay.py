@@ -60,6 +60,7 @@ def replay_command(
 
     if rollout is None and file is None:
         raise Problem("Name a Rollout, or give the policy with -f.", USAGE)
+    _refuse_no_address(prometheus)
     flags = Flags(_moment("--from", start), _moment("--to", end), canary, stable)
     manifest = _manifest(file) if file else None
 
@@ -91,10 +92,12 @@ def _asked(
 
 
 async def _chosen(namespace: str, name: str, found: Any, flags: "Flags", database: str) -> "Chosen":
-    from trainyard.cli import clock, replay_past, replay_record
+    from trainyard.cli import clock, replay_past
 
     known = replay_past.tried(found, clock.now()) if found else []
     if database:
+        from trainyard.cli import replay_record  # takes seconds to load
+
         running = [one for one in known if not one.outcome]
         known = running + await replay_record.tried(database, namespace, name)
     return replay_past.choose(known, _at(found, "status.stable") or {}, flags)
@@ -103,15 +106,19 @@ async def _chosen(namespace: str, name: str, found: Any, flags: "Flags", databas
 def _policy(source: Any, step_seconds: int | None, scrape_seconds: int, pass_pauses: bool) -> "Policy":
     from trainyard.replay.replaying import Policy
 
-    spec = dict(_at(source, "spec") or {})
-    if step_seconds is not None:
-        spec["analysis"] = {**(spec.get("analysis") or {}), "intervalSeconds": step_seconds}
+    told = _at(source, "spec")
+    if told is not None and not isinstance(told, dict):
+        raise Problem("It cannot be replayed: spec holds no fields.", USAGE)
+    spec = dict(told or {})
+    analysis = spec.get("analysis")
+    if step_seconds is not None and (analysis is None or isinstance(analysis, dict)):  # another is refused as it stands
+        spec["analysis"] = {**(analysis or {}), "intervalSeconds": step_seconds}
     return Policy(spec, scrape_seconds, pass_pauses)
 
 
 async def _replayed(namespace: str, name: str, chosen: "Chosen", policy: "Policy", url: str) -> dict[str, Any]:
     from trainyard.cli import clock
-    from trainyard.replay.replaying import CannotReplay, Past, Revision, replay
+    from trainyard.replay.replaying import CannotReplay, NothingAnswered, Past, Revision, replay
     from trainyard.systems.prometheus.client import HttpPrometheus
 
     past = Past(namespace, name, Revision(*chosen.canary), Revision(*chosen.stable), chosen.start, chosen.end)
@@ -120,6 +127,8 @@ async def _replayed(namespace: str, name: str, chosen: "Chosen", policy: "Policy
         story = await replay(policy, past, client)
     except CannotReplay as error:
         raise Problem(f"It cannot be replayed: {error}", USAGE) from error
+    except NothingAnswered as error:
+        raise Problem(f"Not one query was answered: {error}.") from error
     finally:
         await client.close()
     then = {"outcome": chosen.then.outcome, "message": chosen.then.message} if chosen.then else None
@@ -131,10 +140,22 @@ async def _replayed(namespace: str, name: str, chosen: "Chosen", policy: "Policy
 def _moment(flag: str, text: str | None) -> datetime | None:
     from trainyard.cli import clock
 
+    if text is None:
+        return None
     try:
-        return clock.since(text, clock.now()) if text else None
+        moment = clock.since(text, clock.now())
     except ValueError:
         raise Problem(f"{flag} {text}: write a span (90m, 36h, 7d, 2w), a date or a time.", USAGE) from None
+    if moment.year < 1970 or moment > clock.now():
+        raise Problem(
+            f"{flag} {text}: Prometheus has recorded nothing before 1970, and nothing that is to come.", USAGE
+        )
+    return moment
+
+
+def _refuse_no_address(url: str) -> None:
+    if not url.startswith(("http://", "https://")):
+        raise Problem(f"--prometheus {url}: write an address that starts with http:// or https://.", USAGE)
 
 
 def _manifest(file: Path) -> Any:
