@@ -23,6 +23,7 @@ from trainyard.resources.conditions import find
 from trainyard.resources.rollout import Rollout
 from trainyard.rollout import asking, revisions
 from trainyard.rollout.asking import Shared
+from trainyard.rollout.blocks import Block
 from trainyard.rollout.decide import decide
 from trainyard.rollout.state import Candidate, Measurement
 from trainyard.rollout.times import stamp
@@ -132,7 +133,7 @@ class _Replay:
     async def _measure(self, rollout: Rollout) -> Measurement | None:
         systems = cast("Systems", SimpleNamespace(prometheus=self.prometheus, config=self.world.config))  # all it asks
         found = await asking.measure(rollout, systems, self.world.progress, self.world.clock, self.shared)
-        return _in_proportion(found, rollout) if found else None
+        return _as_declared(_in_proportion(found, rollout), rollout) if found else None
 
     def _pass_time(self, plan: Plan) -> None:
         seconds = self.past.end.timestamp() - self.now.timestamp() + 1.0
@@ -234,6 +235,29 @@ def _in_proportion(measurement: Measurement, rollout: Rollout) -> Measurement:
         return measurement
     scaled = [replace(s, value=theirs) if s.labels.get("revision") == stable else s for s in samples]
     return replace(measurement, requests=replace(measurement.requests, samples=tuple(scaled)))
+
+
+def _as_declared(measurement: Measurement, rollout: Rollout) -> Measurement:
+    """Return a measurement in which an experiment's arms have the share that the policy declares.
+
+    The arm with too many requests is thinned out, so nothing is judged by more of them than there were.
+    """
+    experiment = rollout.spec.strategy.experiment
+    decides = measurement.blocks.get(experiment.decide_on) if experiment else None
+    if experiment is None or decides is None:
+        return measurement
+    ours, theirs = (sum(block.total for block in arm) for arm in (decides.canary, decides.stable))
+    if not ours or not theirs:
+        return measurement
+    wanted = experiment.share / (100 - experiment.share)
+    canary = _thinned(decides.canary, min(1.0, wanted * theirs / ours))
+    stable = _thinned(decides.stable, min(1.0, ours / theirs / wanted))
+    blocks = {**measurement.blocks, experiment.decide_on: replace(decides, canary=canary, stable=stable)}
+    return replace(measurement, blocks=blocks)
+
+
+def _thinned(arm: Sequence[Block], by: float) -> tuple[Block, ...]:
+    return tuple(Block(block.end, block.part * by, block.total * by) for block in arm)
 
 
 def _step(status: Mapping[str, Any]) -> str:

@@ -81,6 +81,33 @@ async def test_the_share_of_then_is_not_held_against_the_weights_of_now() -> Non
     assert not [text for text in told(story, "Waits") if "traffic" in text and "follow" in text]
 
 
+@pytest.mark.parametrize(("ours", "theirs"), [(1, 9), (9, 1)])
+async def test_the_split_of_then_is_not_held_against_an_experiments_share(ours: int, theirs: int) -> None:
+    """The recorded split is 10 to 90, or the other way round; the policy asks for half: no `SampleRatioMismatch`."""
+    experiment = {"share": 50, "decideOn": "clicks", "hypothesis": "NonInferior", "margin": "0.05", "minPerArm": 50}
+    ratio = {"good": "clicks_total{r=$(revision)}", "total": "visits_total{r=$(revision)}"}
+    clicks = {"name": "clicks", "ratio": ratio, "sequential": {"alpha": "0.05"}, "margin": "0.05", "minLabels": 50}
+    story = await replay(
+        policy(metrics=[clicks], spec={"strategy": {"experiment": {**experiment, "durationSeconds": 1200}}}),
+        past(),
+        counted({CANARY.revision: ours, STABLE.revision: theirs}),
+    )
+    assert not [text for text in told(story, "Waits") if "split as declared" in text]
+    assert story.outcome == "Promoted", (story.message, told(story, "Waits"))
+
+
+def counted(speeds: dict[str, int]) -> ScriptedPrometheus:
+    """A Prometheus that counts the visits of each revision at its speed, and clicks of near half of them."""
+    prometheus = recorded(lambda _: 0.0)
+    for name, share in (("clicks_total", 0.5), ("visits_total", 1.0)):
+        for revision, speed in speeds.items():
+            prometheus.on(
+                lambda text, n=name, r=revision: n in text and r in text,
+                lambda _, moment, s=share, v=speed: (moment - at(-3600)).total_seconds() * 10 * v * s,
+            )
+    return prometheus
+
+
 async def test_only_the_pods_changed_and_the_version_stayed() -> None:
     same = past(canary=type(CANARY)(CANARY.revision, STABLE.version))
     story = await replay(policy(), same, recorded(lambda _: 0.0))
