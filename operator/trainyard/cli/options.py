@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,17 +62,24 @@ def examples(*lines: str) -> str:
 
 def located(command: Command) -> Command:
     """Give a command kubectl's flags, where its users put them; it takes what they say as `where`."""
+    return with_flags(command, "where", {name: (kind, None) for name, kind in _FLAGS.items()}, Where)
+
+
+def with_flags(
+    command: Command, taken: str, flags: Mapping[str, tuple[Any, Any]], made: Callable[..., object]
+) -> Command:
+    """Give a command flags, by name with type and default; it takes what is made of them as the parameter `taken`."""
 
     @functools.wraps(command)
     def called(**given: Any) -> None:
-        where = Where(*(given.pop(flag) for flag in _FLAGS))
-        command(**given, where=where)
+        said = made(*(given.pop(flag) for flag in flags))
+        command(**given, **{taken: said})
 
     own = inspect.signature(command, eval_str=True)
-    parameters = [p for p in own.parameters.values() if p.name != "where"]
+    parameters = [p for p in own.parameters.values() if p.name != taken]
     parameters += [
-        inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for flag, kind in _FLAGS.items()
+        inspect.Parameter(flag, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for flag, (kind, default) in flags.items()
     ]
     keywords = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in parameters]
     vars(called)["__signature__"] = own.replace(parameters=keywords)

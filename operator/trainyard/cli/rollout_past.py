@@ -4,21 +4,21 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from trainyard.cli import clock
+from trainyard.cli import clock, entering
+from trainyard.cli.entering import Entrance
 from trainyard.cli.objects import Obj, at
-from trainyard.systems.prometheus.client import HttpPrometheus
 from trainyard.systems.prometheus.port import Answer
 
 POINTS = 24  # instants that are asked for
 SERIES = "trainyard_rollout_metric_value"
 
 
-async def earlier(url: str, namespace: str, rollout: Obj) -> Mapping[str, Sequence[float]]:
+async def earlier(url: str, entrance: Entrance, namespace: str, rollout: Obj) -> Mapping[str, Sequence[float]]:
     """Return the values of each metric since the canary began, oldest first; nothing without a URL or a canary."""
     moments = instants(rollout, clock.now())
     if not url or not moments:
         return {}
-    prometheus = HttpPrometheus(url)
+    prometheus = entering.prometheus(url, entrance)
     try:
         question = query(namespace, str(at(rollout, "metadata.name")))
         answers = await asyncio.gather(*(prometheus.query(question, moment) for moment in moments))

@@ -242,6 +242,20 @@ def test_a_prometheus_that_answers_nothing_decides_nothing(monkeypatch: pytest.M
     assert told.value.status == FAILED
 
 
+def test_the_server_is_entered_as_the_flags_say(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    entries: list[Any] = []
+
+    class Kept(Recorded):
+        def __init__(self, _: str, entry: Any) -> None:
+            super().__init__()
+            entries.append(entry)
+
+    flags = ("--prometheus-ca-file", "ca", "--prometheus-token-file", "token", "--prometheus-header", "X-Scope-OrgID=a")
+    told = asked(monkeypatch, tmp_path, *PAST, *BOTH, *flags, behind=Kept)
+    assert told.exit_code == 0, told.output
+    assert (entries[0].ca_file, entries[0].token_file, entries[0].headers) == ("ca", "token", {"X-Scope-OrgID": "a"})
+
+
 def test_so_are_those_that_the_cluster_does_not_remember(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     manifest = {"metadata": {"name": "churn"}, "status": {"stable": STABLE, "history": HISTORY}}
 

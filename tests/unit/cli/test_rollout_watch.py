@@ -15,6 +15,7 @@ from tests.unit.cli.watched import NOW, canary, told, trail
 from trainyard import naming
 from trainyard.cli import rollout_past, rollout_watch
 from trainyard.cli.connection import Connection
+from trainyard.cli.entering import Entrance
 from trainyard.cli.options import Format
 from trainyard.cli.problem import Problem
 from trainyard.cli.rollout_rest import Until, rest
@@ -183,4 +184,4 @@ def test_what_prometheus_kept() -> None:
 
 
 async def test_without_an_address_nothing_is_asked() -> None:
-    assert await rollout_past.earlier("", "shop", canary()) == {}
+    assert await rollout_past.earlier("", Entrance(), "shop", canary()) == {}

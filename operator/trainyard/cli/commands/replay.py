@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trainyard.cli.entering import Entrance, entered
 from trainyard.cli.options import Format, Output, ask, examples, located
 from trainyard.cli.problem import USAGE, Problem
 from trainyard.cli.where import Where
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from trainyard.cli.connection import Connection
     from trainyard.cli.replay_past import Chosen, Flags
     from trainyard.replay.replaying import Policy
+    from trainyard.systems.prometheus.client import HttpPrometheus
 
 
 def add_to(app: typer.Typer) -> None:
@@ -28,11 +30,12 @@ def add_to(app: typer.Typer) -> None:
         "trainyard rollout replay churn -f stricter.yaml --canary 0a1b2c3d4e --prometheus http://127.0.0.1:9090",
         "trainyard rollout replay churn --from 3h --to 1h -o json --prometheus http://127.0.0.1:9090",
     )
-    app.command("rollout replay", epilog=examples(*shown))(located(replay_command))
+    app.command("rollout replay", epilog=examples(*shown))(located(entered(replay_command)))
 
 
 def replay_command(
     where: Where,
+    entrance: Entrance,
     prometheus: Annotated[str, typer.Option(metavar="URL", help="The Prometheus that recorded it.")],
     rollout: Annotated[str | None, typer.Argument(metavar="[ROLLOUT]", help="A Rollout.")] = None,
     file: Annotated[Path | None, typer.Option("--filename", "-f", help="A Rollout manifest: another policy.")] = None,
@@ -55,12 +58,11 @@ def replay_command(
     Changes nothing: it prints the decisions that the operator would have made. Pods are taken for ready and routes
     for accepted, and the share of traffic is not compared with the weight, for it followed the weights of then.
     """
-    from trainyard.cli import console, replay_screen
+    from trainyard.cli import console, entering, replay_screen
     from trainyard.cli.replay_past import Flags
 
     if rollout is None and file is None:
         raise Problem("Name a Rollout, or give the policy with -f.", USAGE)
-    _refuse_no_address(prometheus)
     flags = Flags(_moment("--from", start), _moment("--to", end), canary, stable)
     manifest = _manifest(file) if file else None
 
@@ -68,7 +70,7 @@ def replay_command(
         name = rollout or str(_at(manifest, "metadata.name") or "")
         chosen = await _chosen(namespace, name, found, flags, database)
         policy = _policy(manifest or found, step_seconds, scrape_seconds, pass_pauses)
-        return await _replayed(namespace, name, chosen, policy, prometheus)
+        return await _replayed(namespace, name, chosen, policy, entering.prometheus(prometheus, entrance))
 
     done = _asked(where, rollout, manifest, replayed)
     if output is Format.NAME:
@@ -116,13 +118,13 @@ def _policy(source: Any, step_seconds: int | None, scrape_seconds: int, pass_pau
     return Policy(spec, scrape_seconds, pass_pauses)
 
 
-async def _replayed(namespace: str, name: str, chosen: "Chosen", policy: "Policy", url: str) -> dict[str, Any]:
+async def _replayed(
+    namespace: str, name: str, chosen: "Chosen", policy: "Policy", client: "HttpPrometheus"
+) -> dict[str, Any]:
     from trainyard.cli import clock
     from trainyard.replay.replaying import CannotReplay, NothingAnswered, Past, Revision, replay
-    from trainyard.systems.prometheus.client import HttpPrometheus
 
     past = Past(namespace, name, Revision(*chosen.canary), Revision(*chosen.stable), chosen.start, chosen.end)
-    client = HttpPrometheus(url)
     try:
         story = await replay(policy, past, client)
     except CannotReplay as error:
@@ -151,11 +153,6 @@ def _moment(flag: str, text: str | None) -> datetime | None:
             f"{flag} {text}: Prometheus has recorded nothing before 1970, and nothing that is to come.", USAGE
         )
     return moment
-
-
-def _refuse_no_address(url: str) -> None:
-    if not url.startswith(("http://", "https://")):
-        raise Problem(f"--prometheus {url}: write an address that starts with http:// or https://.", USAGE)
 
 
 def _manifest(file: Path) -> Any:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from trainyard.cli.entering import Entrance, entered
 from trainyard.cli.options import Command, Format, Output, Timeout, ask, examples, located
 from trainyard.cli.problem import INTERRUPTED, USAGE, Problem
 from trainyard.cli.rollout_rest import Until
@@ -26,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
         "trainyard rollout get churn --watch --until promoted --timeout 3600",
         "trainyard rollout get churn -o json",
     )
-    app.command("rollout get", epilog=examples(*shown))(located(get_command))
+    app.command("rollout get", epilog=examples(*shown))(located(entered(get_command)))
     for name, kind, text in ACTIONS:
         app.command(name, help=text, epilog=examples(f"trainyard {name} churn"))(located(_action(kind)))
 
@@ -34,6 +35,7 @@ def add_to(app: typer.Typer) -> None:
 def get_command(
     name: RolloutName,
     where: Where,
+    entrance: Entrance,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Keep the screen up to date until Ctrl-C.")] = False,
     until: Annotated[
         Until | None,
@@ -60,7 +62,7 @@ def get_command(
 
     async def command(connection: "Connection") -> Any:
         look = await see(connection, name)
-        trail.begin(look.rollout, await earlier(prometheus, connection.namespace, look.rollout))
+        trail.begin(look.rollout, await earlier(prometheus, entrance, connection.namespace, look.rollout))
         return look
 
     first = ask(where, command)
