@@ -15,7 +15,7 @@ from trainyard.resources.rollout import RevisionStatus
 from trainyard.rollout import answered, rendering, routing, shortcuts, sizing, weights
 from trainyard.rollout.progress import CONTESTED_TIMES
 from trainyard.rollout.shortcuts import Shortcuts
-from trainyard.rollout.situation import Situation, is_complete
+from trainyard.rollout.situation import Situation, available, is_complete
 from trainyard.rollout.state import ApplyObject, NameBackend, ShiftTraffic
 from trainyard.systems.cluster.port import Obj
 
@@ -103,10 +103,20 @@ def route_to_apply(s: Situation) -> ShiftTraffic | None:
     """Return the change of the route that is due and allowed now."""
     manifest = route(s)
     live = s.seen.route
-    if manifest is None or not _differs(s, manifest, live) or is_contested(s):
+    if manifest is None or not _differs(s, manifest, live) or is_contested(s) or _leaves_the_living(s, manifest):
         return None
     shift = NameBackend if _only_names(s) else ShiftTraffic
     return shift(manifest, live["metadata"]["resourceVersion"] if live else None)
+
+
+def _leaves_the_living(s: Situation, manifest: rendering.Rendered) -> bool:
+    """Whether requests would go from ready pods to a stable without any: wherever they are, they wait for it there."""
+    if s.stable is None or s.alive(s.stable):
+        return False
+    asked = weights.routed(manifest, s.name)
+    losing = [revision for revision, weight in s.routed.items() if weight > asked.get(revision, 0)]
+    gains = asked.get(s.stable.revision, 0) > s.routed.get(s.stable.revision, 0)
+    return gains and any(available(s.seen.deployments.get(revision)) for revision in losing)
 
 
 def _only_names(s: Situation) -> bool:
@@ -123,6 +133,8 @@ def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | N
     """
     if s.stable is None:
         return _first_route(s)
+    if s.seen.route is None and not (s.alive(s.stable) or s.alive(s.canary)):
+        return None
     weight = attainable_weight(s)
     with_canary = s.canary is not None and (s.canary.revision in s.routed or weight > 0 or _may_be_named(s))
     backends = [(s.stable.revision, 100 - weight)]

@@ -90,6 +90,22 @@ async def test_a_canary_that_dies_before_its_end_is_read_back_is_not_stable() ->
     assert w.shares() == {"v1": 100, "v2": 0}
 
 
+async def test_requests_that_somebody_sent_to_living_pods_wait_there_for_stable() -> None:
+    w = World()
+    await v2_comes(w, scaleDownDelaySeconds=300)
+    w.act("Abort")
+    await w.settle(20)
+    w.broken.add("v1")
+    w._deployments()
+    turn(w)
+    await w.settle(5)
+    assert w.shares() == {"v1": 0, "v2": 100}
+    assert told(w, "Available") == ("False", "StableUnavailable")
+    w.broken.clear()
+    await w.settle(5)
+    assert w.shares()["v1"] == 100
+
+
 async def test_a_first_version_takes_nothing_while_paused() -> None:
     w = World(broken={"v1"})
     w.add(version("v1", 1))
@@ -140,6 +156,19 @@ async def test_without_status_and_route_what_has_pods_serves_and_the_rejected_st
     await w.settle(60)
     assert w.shares() == {"v1": 100}
     assert told(w, "Ready") == ("True", "RevisionRejected")
+
+
+async def test_without_status_and_route_nothing_is_routed_to_pods_that_are_not_ready() -> None:
+    w = World()
+    await v2_comes(w)
+    w.broken |= {"v1", "v2"}
+    w._deployments()
+    lose_all(w)
+    await w.settle(30)
+    assert w.shares() == {}
+    w.broken.clear()
+    await w.settle(30)
+    assert w.shares() == {"v1": 80, "v2": 20}
 
 
 async def test_without_status_and_route_a_canary_begins_anew() -> None:
