@@ -2,7 +2,8 @@
 
 Safety is checked at every write by `tests.golden.rollout.world`: weights sum to 100, none is above what status
 allows, and none goes to a revision without ready pods. Liveness is checked at the end: once the world is well again,
-the Rollout comes to rest with all traffic on one ready revision, and writes nothing more.
+the Rollout comes to rest with all traffic on one ready revision, and writes nothing more; or somebody deletes it as it
+stands, and it goes as its policy says.
 """
 
 import asyncio
@@ -106,6 +107,7 @@ class Anything(RuleBasedStateMachine):
         self.actions = 0
         self.set_back = 0.0
         self.says: Answer | float = 0.0
+        self.orphan = self.leaves = False
 
     # ---- how it begins ----
 
@@ -117,6 +119,7 @@ class Anything(RuleBasedStateMachine):
         window=st.sampled_from((0, 2)),
         orphan=st.booleans(),
         second=st.booleans(),
+        leaves=st.booleans(),
     )
     def begin(
         self,
@@ -127,8 +130,10 @@ class Anything(RuleBasedStateMachine):
         window: int,
         orphan: bool,
         second: bool,
+        leaves: bool,
     ) -> None:
         """Make a Rollout with a first version."""
+        self.orphan, self.leaves = orphan, leaves
         self.world.measure(lambda name, at: 0.0)
         self.world.prometheus.on("code=~", self._errors)
         needed = measured or strategy == {"canary": {"steps": LADDERS[3]}}  # its analysis step wants metrics
@@ -351,20 +356,47 @@ class Anything(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Let the world be well again: everything must come to rest."""
         try:
-            if self.world.cluster.look(KEY) is not None:
+            if self.world.cluster.look(KEY) is None:
+                return
+            if self.leaves:
+                self._goes()
+            else:
                 self._comes_to_rest()
         finally:
             self.loop.close()
 
-    def _comes_to_rest(self) -> None:
+    def _goes(self) -> None:
+        w = self.world
+        w.cluster.remove(KEY)
+        for _ in range(3):
+            self._visit()
+        self._heal()
+        self._settle(self.set_back + COMING_TO_REST_SECONDS)
+        told = "\n".join(w.lines[-40:])
+        assert w.cluster.look(KEY) is None, told
+        kinds = (port.HTTP_ROUTE, port.DEPLOYMENT, port.SERVICE, port.CONTROLLER_REVISION)
+        left = [obj["metadata"]["name"] for kind in kinds for obj in w.cluster.all(kind)]
+        if not self.orphan:
+            assert not left, f"{left}\n{told}"
+        elif w.cluster.look(ROUTE) is not None:
+            serving = [name for name, share in w.shares().items() if share]
+            assert len(serving) == 1, told
+            assert w.available(serving[0]) > 0, told
+
+    def _heal(self) -> None:
+        """Let everything be well again."""
         w = self.world
         w.broken.clear()
         w.cluster.catch_up()
         w.cluster._faults.clear()
         w.gateway, w.answer, self.says = True, "True", 0.0
-        w.edit(paused=False)
         for number in range(1, self.versions + 1):
             w.set_ready(f"v{number}", True)
+
+    def _comes_to_rest(self) -> None:
+        w = self.world
+        self._heal()
+        w.edit(paused=False)
         self._settle(self.set_back)  # stamps of before the clock was set back lie so far ahead
         for _ in range(LONGEST):
             self._settle(COMING_TO_REST_SECONDS)
