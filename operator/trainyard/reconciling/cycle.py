@@ -121,6 +121,9 @@ class _Execution(Generic[Systems]):
             return await self._run()
         except (Invalid, Forbidden) as error:
             await self._tell_refusal(error)
+            for action in self.plan.actions:
+                if action.inward:  # what was measured counts: an abort must not wait for an object that is refused
+                    await self._carry_out(action)
             raise
 
     async def _run(self) -> Outcome:

@@ -18,12 +18,14 @@ class Action:
     hangs_on: the kinds that are read live for it then, beside the object itself; None for all.
     by_name: whether only known objects of these kinds are, each by itself. A list waits for the API server's cache.
     at_once: it may be under way together with its neighbours in the plan that say so too.
+    inward: it changes this process's memory alone, and is carried out also where a write before it is refused.
     """
 
     irrevocable: ClassVar[bool] = False
     hangs_on: ClassVar[frozenset[Kind] | None] = None
     by_name: ClassVar[bool] = False
     at_once: ClassVar[bool] = False
+    inward: ClassVar[bool] = False
 
     @property
     def about(self) -> str:

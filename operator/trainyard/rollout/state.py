@@ -232,4 +232,5 @@ class Remove(Action):
 class Remember(Action):
     """Keep the progress in this process until the next visit (None: forget it). Writes nothing."""
 
+    inward: ClassVar[bool] = True
     progress: Progress | None

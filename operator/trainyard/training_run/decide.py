@@ -200,7 +200,8 @@ def fail(seen: Observed, now: datetime) -> Plan | None:
     engine = _engine(seen)
     if engine.phase is not Phase.FAILED:
         return None
-    ended = Outcome(reason=engine.reason, message=engine.message, at=status.failed_at(engine) or status.stamp(now))
+    why = engine.reason or reasons.STEP_FAILED
+    ended = Outcome(reason=why, message=engine.message, at=status.failed_at(engine) or status.stamp(now))
     return end(seen, now, ended)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.golden.rollout.stories import MEASURED, v2_comes
 from tests.golden.rollout.world import World
+from trainyard.systems.cluster.port import DEPLOYMENT, Forbidden
 from trainyard.systems.prometheus.port import Answer
 
 LONG = {"canary": {"steps": [{"setWeight": 20}, {"pause": {"durationSeconds": 1800}}]}}
@@ -129,3 +130,16 @@ async def test_drift_from_stable_is_not_measured_once_stable_has_nothing() -> No
     w.act("Promote")
     await w.settle(400)
     assert w.outcome() == ["v1 Promoted", "v2 Promoted"]
+
+
+async def test_limits_hold_while_a_write_is_refused() -> None:
+    w = World()
+    bad = await halfway(w)
+    w.cluster.fail("apply", DEPLOYMENT, Forbidden("exceeded quota"), times=10**6)
+    w.edit(target={"kubernetes": {"serving": {"replicas": 5}}})
+    await w.settle(30)
+    assert w.condition("Stalled")["reason"] == "WriteRefused"
+    bad.append(True)
+    await w.settle(120)
+    assert w.outcome() == ["v1 Promoted", "v2 Aborted"]
+    assert w.shares()["v1"] == 100
