@@ -12,7 +12,8 @@ import promql_parser as promql
 from trainyard.rollout.sources import quoted
 
 PLACEHOLDERS = ("rollout", "namespace", "revision", "version", "stableRevision", "window")
-_SAMPLE = dict.fromkeys(PLACEHOLDERS, "a") | {"window": "60s"}
+# As names may be: what stands where only a label can is refused for all of them, not for those that are no label.
+_SAMPLE = dict.fromkeys(PLACEHOLDERS, "0-a") | {"window": "60s"}
 _PLACEHOLDER = re.compile(r"\$\(([^)]*)\)")
 # The parser prints these unescaped, so a query that was taken apart and put together again would say something else.
 _UNPRINTABLE = re.compile(r'["\\\x00-\x1f]')
@@ -123,7 +124,7 @@ def _value(name: str, values: Mapping[str, str]) -> str:
 def _parsed(query: str) -> promql.Expr:
     try:
         return promql.parse(query)
-    except ValueError as error:
+    except (ValueError, ArithmeticError) as error:  # `a[9223372036854775300]`: its number fits no duration of Python's
         raise QueryRefused(f"not PromQL: {error}") from error
     except BaseException as error:  # `offset Inf`: a panic of the library, whose class cannot be imported
         if type(error).__module__ != "pyo3_runtime":

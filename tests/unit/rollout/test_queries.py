@@ -61,6 +61,8 @@ def test_placeholders_become_quoted_strings() -> None:
         ("x offset -500000000y", "longer than any"),
         ("x offset Inf", "the parser cannot read one of its numbers"),
         ("\ud800", "not PromQL"),
+        ("a[9223372036854775300]", "not PromQL"),
+        ("sum by ($(revision)) (a)", "only names of letters, digits and _"),
         (r'x{a="\"} or vector(1) #"}', "strings may hold no quotation mark"),
         (r'label_replace(x, "a", "\"", "b", "c")', "strings may hold no quotation mark"),
     ],
