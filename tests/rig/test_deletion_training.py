@@ -78,15 +78,17 @@ def abandoned(stage: Stage) -> list[str]:
     return [body["message"] for body in bodies if body.get("reason") == "CleanupAbandoned"]
 
 
+async def is_stopping(stage: Stage, name: str) -> bool:
+    """Whether it was tried once to take it down: from then on its deadline counts."""
+    obj = await look(stage, TRAINING_RUN, name)
+    return "deletionTimestamp" in obj["metadata"] and told(obj, "Succeeded")[1] in ("Stopping", "EngineUnreachable")
+
+
 async def leaves_at_its_deadline(stage: Stage, clock: Path, run: Ref) -> None:
     """Deleted, it is held while there is hope, and gone when its deadline has passed."""
 
-    async def stopping() -> bool:
-        obj = await look(stage, TRAINING_RUN, run.name)
-        return "deletionTimestamp" in obj["metadata"] and told(obj, "Succeeded")[1] in ("Stopping", "EngineUnreachable")
-
     await stage.world.cluster.delete(run)
-    await until(stage, "it says that it is being stopped", stopping)
+    await until(stage, "it says that it is being stopped", lambda: is_stopping(stage, run.name))
     turn(clock, CLEANUP_SECONDS / 2)
     visits = len(stage.proxy.seen)
     await until(stage, "it was looked at again", lambda: looked_at(stage, visits))
@@ -146,6 +148,7 @@ async def test_a_namespace_deleted_in_the_middle_is_not_stuck(
     namespace = stage.world.namespace
     kubectl(rig, "delete", "namespace", namespace, "--wait=false")
     if "kubeflow" in engine:
+        await until(stage, "it says that it is being stopped", lambda: is_stopping(stage, "once"))
         turn(clock, CLEANUP_SECONDS + 60)
 
     async def is_gone() -> bool:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import IO, Any
 
 import pytest
@@ -175,8 +176,33 @@ def test_a_terminal_gets_the_screen(person: Person) -> None:
     assert "\x1b[3" not in text, "NO_COLOR"
 
 
-def test_replay_finds_its_past_in_the_history(person: Person) -> None:
-    """No Prometheus answers: it is held to the end, by the revisions and the time of the history."""
+class Empty(BaseHTTPRequestHandler):
+    """A Prometheus that knows nothing."""
+
+    def do_POST(self) -> None:
+        text = b'{"status": "success", "data": {"resultType": "vector", "result": []}}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST  # noqa: N815 - the name that http.server looks for
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def knows_nothing() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Empty) as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{served.server_port}"
+        served.shutdown()
+
+
+def test_replay_finds_its_past_in_the_history(person: Person, knows_nothing: str) -> None:
+    """Prometheus has nothing: it is held to the end, by the revisions and the time of the history."""
     times = {"startedTime": "2026-11-24T06:00:00Z", "finishedTime": "2026-11-24T06:10:00Z"}
     tried = {"revision": "cccccccccc", "version": "churn-c", "digest": "sha256:" + "c" * 64}
     say(
@@ -186,16 +212,19 @@ def test_replay_finds_its_past_in_the_history(person: Person) -> None:
     person.kubectl(
         "patch", "rollout", "churn", "--type", "merge", "-p", json.dumps({"spec": {"analysis": {"metrics": [metric]}}})
     )
-    nobody = ("--prometheus", "http://127.0.0.1:9", "--pass-pauses")
-    done = person.trainyard("rollout", "replay", "churn", *nobody, "-o", "json")
+    nothing = ("--prometheus", knows_nothing, "--pass-pauses")
+    done = person.trainyard("rollout", "replay", "churn", *nothing, "-o", "json")
     assert done.status == 0, done.err
     told = json.loads(done.out)
     assert (told["canary"]["revision"], told["stable"]["revision"]) == ("cccccccccc", "aaaaaaaaaa")
     assert (told["from"], told["to"]) == (times["startedTime"], times["finishedTime"])
     assert (told["outcome"], told["recorded"]["outcome"]) == ("Undecided", "Promoted")
-    assert told["verdicts"]["errors"].keys() == {"NoData"}
-    assert person.trainyard("rollout", "replay", "churn", *nobody, "-o", "name").out == "Undecided\n"
-    assert "Undecided when the time is over, at 20 %" in person.trainyard("rollout", "replay", "churn", *nobody).out
+    assert told["verdicts"]["errors"].keys() == {"Inconclusive"}, "too few requests"
+    assert person.trainyard("rollout", "replay", "churn", *nothing, "-o", "name").out == "Undecided\n"
+    assert "Undecided when the time is over, at 20 %" in person.trainyard("rollout", "replay", "churn", *nothing).out
+    nobody = person.trainyard("rollout", "replay", "churn", "--prometheus", "http://127.0.0.1:9", "--pass-pauses")
+    assert nobody.status == 1
+    assert "Not one query was answered" in nobody.err
 
 
 @pytest.mark.parametrize(

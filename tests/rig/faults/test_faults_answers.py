@@ -58,6 +58,12 @@ async def test_every_write_is_broken_once(stage: Stage) -> None:
     assert_sound([stage])
 
 
+def repeated(told: Told, name: str) -> int:
+    """How many writes said what an earlier one had said. That the route is forbidden is told each time, in status."""
+    beside = "/status " if name == "route-403" else None
+    return sum(times - 1 for said, times in told.writes.items() if beside is None or beside not in said)
+
+
 async def test_what_the_server_refuses_is_tried_again_without_a_restart(stage: Stage) -> None:
     """422 on status, 409 on the route, 403 and 429 on whatever comes: an abort gets through all of them."""
     whole = await play(stage, aborted, "whole")
@@ -73,5 +79,5 @@ async def test_what_the_server_refuses_is_tried_again_without_a_restart(stage: S
         broken = {name: group.create_task(play(stage, aborted, name)) for name in faults}
     for name, task in broken.items():
         assert (task.result().path, task.result().outcome) == (whole.path, whole.outcome), f"{name}: {stage.told()}"
-        assert task.result().repeated <= whole.repeated, name
+        assert repeated(task.result(), name) <= whole.repeated, name
     assert_sound([stage])
