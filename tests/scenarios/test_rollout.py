@@ -1,8 +1,13 @@
 """Scenarios 18 and 25 on a whole cluster: real TensorFlow pods behind the gateway, under a constant load."""
 
+from collections.abc import Iterator
+from functools import partial
+
 import pytest
 
+from examples.demo import prometheus
 from examples.demo.load import Load
+from examples.demo.observing import Api, Observer
 from tests.scenarios.cluster import Cluster, wait_until
 from tests.scenarios.serving import ended, host, load, revision_of, serve_v1, status, train
 
@@ -11,7 +16,19 @@ __all__ = ["host", "load"]  # fixtures
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
 
-def test_25_constant_load_sees_no_failure_and_shares_follow_the_weights(ns: Cluster, host: str, load: Load) -> None:
+@pytest.fixture
+def observer(ns: Cluster, cluster_env: dict[str, str]) -> Iterator[Observer]:
+    """What the route says, and by Prometheus' counters who answered."""
+    share = partial(prometheus.share, cluster_env["TRAINYARD_PROMETHEUS_URL"], ns.namespace)
+    made = Observer(Api(cluster_env["KUBECONFIG"], ns.namespace), "sums", share)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_25_constant_load_sees_no_failure_and_shares_follow_the_weights(
+    ns: Cluster, host: str, load: Load, observer: Observer
+) -> None:
     pause = {"pause": {"durationSeconds": 20}}
     errors = {"name": "errors", "builtin": "ErrorRate", "max": "0.05"}
     serve_v1(
@@ -19,21 +36,13 @@ def test_25_constant_load_sees_no_failure_and_shares_follow_the_weights(ns: Clus
     )
     load.start()
     train(ns, "v2")
-    shares: dict[int, float] = {}
-
-    def promoted() -> bool:
-        told = status(ns)
-        weight, share = told.get("weight", 0), told.get("observedShare")
-        if share is not None and told.get("routedWeight") == weight:
-            shares[weight] = float(share)
-        return ended(ns, "v2") is not None
-
-    wait_until("v2 is promoted", promoted, 500)
+    wait_until("v2 is promoted", lambda: ended(ns, "v2"), 500)
     ns.wait("rollout", "sums", "Ready", "True", "Promoted", 60)
     wait_until("v1's pods are gone", lambda: len(ns.list("deployments")) == 1, 120)
     load.stop()
     assert load.of().failed == 0, load.of()
     assert (ended(ns, "v2") or {})["outcome"] == "Promoted"
+    shares = observer.shares_of("v2")
     assert set(shares) == {10, 30, 100}
     for weight, share in shares.items():
         assert abs(share - weight) < 12, shares
