@@ -99,7 +99,7 @@ def rollout(host: str) -> Obj:
     obj["spec"]["target"]["kubernetes"]["traffic"]["hostnames"] = [host]
     for metric in obj["spec"]["analysis"]["metrics"]:
         if metric["builtin"].startswith("Latency"):
-            metric["max"] = "60"
+            metric["max"] = "25"  # the last bucket of the model server ends at 30 s
     obj["spec"]["target"]["kubernetes"]["serving"]["resources"]["requests"] = {"cpu": "100m", "memory": "400Mi"}
     return obj
 
