@@ -180,7 +180,7 @@ class Queue(Generic[Key]):
         after: float | None = AGAIN_SECONDS
         try:
             after = await self._visit_and_settle(key)
-        except Exception:
+        except Exception:  # one key's mistake, whatever it is, must not end the others' queue
             log.exception("the visit of %s did not end as it should", key)
         finally:  # whatever happened: a key that counts as running is never visited again
             self.schedule.done(key, None if after is None else self._clock() + after)

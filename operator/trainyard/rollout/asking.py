@@ -39,8 +39,7 @@ async def measure(
     """Return the answers of the interval that is due, None where none is."""
     status, scrape = rollout.status, systems.config.scrape_interval_seconds
     started = parse(status.step_started_time)
-    asked = progress.is_measured(rollout, status) or progress.is_watched(rollout, status)
-    if before is None or started is None or not asked:
+    if before is None or started is None or not progress.is_looked_at(rollout, status):
         return None
     slot = progress.due(rollout, status, before, monotonic, scrape)
     spec, now = progress.analysis_now(rollout, status), before.wall + timedelta(seconds=monotonic - before.seen)

@@ -26,7 +26,7 @@ from trainyard.rollout.admission import HANDS_OFF, has_finalizer, refusal
 from trainyard.rollout.clock import on_one_clock
 from trainyard.rollout.moves import Move, paused_since, plan, was_short
 from trainyard.rollout.pods import trouble
-from trainyard.rollout.progress import advanced, is_measured, is_watched
+from trainyard.rollout.progress import advanced, is_looked_at, is_measured
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import Observed, Remove
 from trainyard.rollout.times import parse, since, stamp
@@ -280,7 +280,7 @@ def wait_for_weight(s: Situation) -> Move | None:
 
 def abort_on_failed_analysis(s: Situation) -> Move | None:
     """A metric failed more often than it may."""
-    if not (is_measured(s.rollout, s.status) or is_watched(s.rollout, s.status)):
+    if not is_looked_at(s.rollout, s.status):
         return None
     message = analysis.over_limit(s.analysis, s.progress.metrics)
     return promotion.go_back(s, "Aborted", message) if message else None

@@ -185,8 +185,7 @@ def due(rollout: Rollout, status: RolloutStatus, before: Progress | None, monoto
     The time is that of the last visit plus what the monotonic clock says since: observing knows no other.
     """
     started = parse(status.step_started_time)
-    asked = is_measured(rollout, status) or is_watched(rollout, status)
-    if before is None or before.key != step_key(status) or started is None or not asked:
+    if before is None or before.key != step_key(status) or started is None or not is_looked_at(rollout, status):
         return None
     spec = analysis_now(rollout, status)
     now = before.wall + timedelta(seconds=monotonic - before.seen)
@@ -206,6 +205,11 @@ def next_slot(spec: Analysis, started: datetime, before: Progress, now: datetime
     """Return the interval that is measured next, the current one where it has not been."""
     current = analysis.slot_at(now, started, spec.interval_seconds)
     return max(last_slot(before, current) + 1, analysis.first_slot(spec, scrape, started), current)
+
+
+def is_looked_at(rollout: Rollout, status: RolloutStatus) -> bool:
+    """Whether Prometheus is asked about the canary: for its step, or only for its limits."""
+    return is_measured(rollout, status) or is_watched(rollout, status)
 
 
 def is_watched(rollout: Rollout, status: RolloutStatus) -> bool:
