@@ -12,7 +12,6 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from typing import Self
 from local import builds, control_plane, kubeconfig, places
 from local.certificates import Authority
 from local.control_plane import ApiServer
+from local.free_ports import free_ports
 
 ADDRESS = "127.0.0.1"
 START_SECONDS = 90.0
@@ -135,7 +135,7 @@ class ApiServerRig:
 
     def _try_ports(self) -> bool:
         """Start both servers on ports that are free now; False if something took one in between."""
-        client, peer, secure = _free_ports(3)
+        client, peer, secure = free_ports(3)
         self.etcd_url = f"http://{ADDRESS}:{client}"
         self._server = ApiServer(self.folder, self._authority, ADDRESS, secure, self.etcd_url)
         peer_url = f"http://{ADDRESS}:{peer}"
@@ -168,7 +168,7 @@ class ApiServerRig:
         ]
 
     def _start_controllers(self) -> None:
-        (port,) = _free_ports(1)
+        (port,) = free_ports(1)
         extra = [f"--controllers={self._controllers}"]
         command = control_plane.controller_manager(self.kubeconfig, self._authority, ADDRESS, port, extra)
         self._spawn("controller-manager", command)
@@ -213,18 +213,6 @@ class ApiServerRig:
     def _last_words(self, *names: str) -> str:
         logs = [self.folder / f"{name}.log" for name in names]
         return "\n".join(line for log in logs for line in log.read_text().splitlines()[-8:])
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that nothing listens on at this moment, all different."""
-    open_sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in open_sockets:
-            one.bind((ADDRESS, 0))
-        return [int(one.getsockname()[1]) for one in open_sockets]
-    finally:
-        for one in open_sockets:
-            one.close()
 
 
 def run(command: list[str], *, kube_controllers: bool) -> int:

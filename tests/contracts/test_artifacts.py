@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from local.free_ports import free_port
 from tests.fakes.artifacts import FakeArtifacts, etag
-from tests.servers.running import Store, free_port, minio
+from tests.servers.running import Store, minio
 from trainyard.systems.artifacts.client import ObstoreArtifacts
 from trainyard.systems.artifacts.port import ArtifactError, Artifacts, ObjectChanged, ObjectInfo, ObjectMissing
 

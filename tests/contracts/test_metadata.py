@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from sqlalchemy import event, select, text
 
+from local.free_ports import free_port
 from tests.fakes.metadata import FakeMetadata
-from tests.servers.running import Database, free_port, mariadb
+from tests.servers.running import Database, mariadb
 from trainyard.reconciling.plan import Record
 from trainyard.systems.metadata import client
 from trainyard.systems.metadata.client import MySQLMetadata

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from local.free_ports import free_port
 from tests.fakes.prometheus import ScriptedPrometheus, one, vector
-from tests.servers.running import free_port, prometheus
+from tests.servers.running import prometheus
 from trainyard.systems.prometheus import client
 from trainyard.systems.prometheus.client import HttpPrometheus, read_answer, read_range
 from trainyard.systems.prometheus.port import Answer, Prometheus, RangeAnswer, Sample, Series

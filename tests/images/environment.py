@@ -14,7 +14,12 @@ LOCKS = tuple(ROOT / path / "requirements.txt" for path in ("images/tensorflow",
 def run(*arguments: str) -> int:
     """Run pytest on the images' tests in their environment; return its exit status."""
     python = environments.python("images", *LOCKS, compiled=True)
-    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/images", *arguments]
+    alone = [
+        "-p",
+        "no:cacheprovider",
+        "--confcutdir=tests/images",
+    ]  # tests/conftest.py needs more
+    command = [str(python), "-m", "pytest", "-q", *alone, "tests/images", *arguments]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **quiet}, check=False).returncode
 

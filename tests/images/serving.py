@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from local.free_ports import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 120.0  # seconds for a start on a machine that is busy with other things
@@ -62,8 +63,7 @@ def metric(port: int, name: str) -> float:
 
 def start(folder: Path, **settings: str) -> Server:
     """Start the server on a free port with the model of this folder."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     told = {"TRAINYARD_MODEL": "m", "TRAINYARD_MODEL_DIR": str(folder), "SERVER_PORT": str(port), **settings}
     process = subprocess.Popen(
         [sys.executable, "-m", "modelserver"],

@@ -17,9 +17,9 @@ from minio import Minio, S3Error
 from minio.notificationconfig import NotificationConfig, PrefixFilterRule, QueueConfig
 
 from local import builds
+from local.free_ports import free_port
 from local.rig import ApiServerRig
 from tests.chart.charts import NAMESPACE, helm_at, rendered
-from tests.rig.tiny_processes import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples/triggers"

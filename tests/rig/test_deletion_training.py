@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from local.free_ports import free_port
 from local.rig import ApiServerRig
 from tests.rig.faults.breaking import of_kind
 from tests.rig.faults.judging import assert_sound
 from tests.rig.faults.stage import PATIENCE_SECONDS, Stage, furnish, kubectl, make, staged, turn
-from tests.rig.tiny_processes import ROOT, free_port
-from tests.rig.training_stage import look, told, until
+from tests.rig.tiny_processes import ROOT
+from tests.rig.training_stage import look, until
 from trainyard import naming
 from trainyard.systems.cluster.port import JOB, TRAINING_PIPELINE, TRAINING_RUN, Ref
 from trainyard.training_run.decide import CLEANUP_SECONDS
@@ -78,20 +79,27 @@ def abandoned(stage: Stage) -> list[str]:
     return [body["message"] for body in bodies if body.get("reason") == "CleanupAbandoned"]
 
 
-async def is_stopping(stage: Stage, name: str) -> bool:
-    """Whether it was tried once to take it down: from then on its deadline counts."""
-    obj = await look(stage, TRAINING_RUN, name)
-    return "deletionTimestamp" in obj["metadata"] and told(obj, "Succeeded")[1] in ("Stopping", "EngineUnreachable")
+async def is_being_deleted(stage: Stage) -> bool:
+    return "deletionTimestamp" in (await look(stage, TRAINING_RUN, "once"))["metadata"]
+
+
+async def looked_at(stage: Stage) -> None:
+    """Wait until a look at the run began after now, and ended: the first of two may be under way."""
+    before = await stage.operator.visits(TRAINING_RUN)
+
+    async def twice() -> bool:
+        return await stage.operator.visits(TRAINING_RUN) >= before + 2
+
+    await until(stage, "it was looked at", twice)
 
 
 async def leaves_at_its_deadline(stage: Stage, clock: Path, run: Ref) -> None:
     """Deleted, it is held while there is hope, and gone when its deadline has passed."""
 
     await stage.world.cluster.delete(run)
-    await until(stage, "it says that it is being stopped", lambda: is_stopping(stage, run.name))
+    await looked_at(stage)  # from then on its deadline counts
     turn(clock, CLEANUP_SECONDS / 2)
-    visits = len(stage.proxy.seen)
-    await until(stage, "it was looked at again", lambda: looked_at(stage, visits))
+    await looked_at(stage)
     assert await look(stage, TRAINING_RUN, run.name), "half the time is left"
     turn(clock, CLEANUP_SECONDS + 60)
 
@@ -100,10 +108,6 @@ async def leaves_at_its_deadline(stage: Stage, clock: Path, run: Ref) -> None:
 
     await until(stage, "it is gone", is_gone)
     await until(stage, "it says what it left", lambda: said(stage))
-
-
-async def looked_at(stage: Stage, since: int) -> bool:
-    return len(stage.proxy.seen) > since + 3
 
 
 async def said(stage: Stage) -> bool:
@@ -148,7 +152,8 @@ async def test_a_namespace_deleted_in_the_middle_is_not_stuck(
     namespace = stage.world.namespace
     kubectl(rig, "delete", "namespace", namespace, "--wait=false")
     if "kubeflow" in engine:
-        await until(stage, "it says that it is being stopped", lambda: is_stopping(stage, "once"))
+        await until(stage, "it is being deleted", lambda: is_being_deleted(stage))
+        await looked_at(stage)
         turn(clock, CLEANUP_SECONDS + 60)
 
     async def is_gone() -> bool:

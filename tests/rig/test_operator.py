@@ -16,7 +16,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from local.rig import ApiServerRig
-from tests.rig.tiny_processes import OURS, Process, audited, install, until
+from tests.rig.tiny_processes import OURS, Process, audited, install, page, until
 from trainyard.systems.cluster.client import KubernetesCluster
 from trainyard.systems.cluster.port import EVENT, HTTP_ROUTE, LEASE, MODEL_VERSION, SERVICE, Obj, Ref
 from trainyard.systems.cluster.transport import Transport
@@ -140,7 +140,7 @@ async def test_a_port_that_is_taken_is_waited_for(
         taken.close()
         await until(partial(at_step, cluster, ref, 1), "its step, once the port is free")
         assert process.metric("trainyard_operator_lease_held") == 1.0
-        assert process.page(process.probes, "/healthz")[0] == 200
+        assert page(process.probes, "/healthz")[0] == 200
 
 
 async def test_it_lets_go_of_what_is_deleted(
@@ -259,7 +259,7 @@ async def test_a_kind_that_is_not_served_shows_in_readiness_and_stops_no_other(
 
         await until(only_routes, "all other kinds to be listed")
         assert process.ready()[0] == 503
-        assert process.page(process.probes, "/healthz") == (200, "ok\n")
+        assert page(process.probes, "/healthz") == (200, "ok\n")
         install(rig, HTTP_ROUTE)
         await until(ready, "readiness once the kind is served")
 

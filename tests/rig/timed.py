@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from local.free_ports import free_port
 from local.rig import ApiServerRig
-from tests.rig.tiny_processes import ROOT, free_port
+from tests.rig.tiny_processes import ROOT
 
 PATIENCE_SECONDS = 120.0
 

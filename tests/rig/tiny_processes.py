@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, Self
 
+from local.free_ports import free_port
 from local.rig import ApiServerRig
 from trainyard.systems.cluster.port import MODEL_VERSION, ROLLOUT, TRAINING_PIPELINE, TRAINING_RUN, Kind
 
@@ -72,29 +72,29 @@ class Process:
         """The exit status, None while it runs."""
         return self._process.poll()
 
-    def page(self, port: int, path: str) -> tuple[int, str]:
-        """(HTTP status, text) of a page; (0, "") while nothing listens."""
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-                return answer.status, answer.read().decode()
-        except urllib.error.HTTPError as error:
-            return error.code, error.read().decode()
-        except OSError:
-            return 0, ""
-
     def ready(self) -> tuple[int, str]:
-        return self.page(self.probes, "/readyz")
+        return page(self.probes, "/readyz")
 
     def metric(self, start: str) -> float:
         """The sum of the samples whose line starts so."""
-        _, text = self.page(self.metrics, "/metrics")
-        return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(start))
+        return metric(self.metrics, start)
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+def page(port: int, path: str) -> tuple[int, str]:
+    """(HTTP status, text) of a page; (0, "") while nothing listens."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+    except OSError:
+        return 0, ""
+
+
+def metric(port: int, start: str) -> float:
+    """The sum of the samples of an operator whose line starts so."""
+    _, text = page(port, "/metrics")
+    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(start))
 
 
 def loose_crd(kind: Kind) -> dict[str, Any]:

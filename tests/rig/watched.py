@@ -17,8 +17,9 @@ from typing import Any, Self
 
 from aiohttp import web
 
+from local.free_ports import free_port
 from local.rig import ApiServerRig
-from tests.rig.tiny_processes import ROOT, free_port
+from tests.rig.tiny_processes import ROOT, metric
 from trainyard import naming
 from trainyard.systems.cluster.client import KubernetesCluster
 from trainyard.systems.cluster.port import (
@@ -74,6 +75,7 @@ class Mortal:
             **more,
         }
         self.probes = int(self._environment["TRAINYARD_PROBE_PORT"])
+        self._metrics = int(self._environment["TRAINYARD_METRICS_PORT"])
 
     async def __aenter__(self) -> Self:
         command = (sys.executable, "-m", "tests.rig.mortal_operator")
@@ -112,6 +114,10 @@ class Mortal:
         """Start it again if it ended by itself: on a busy machine it may lose so short a Lease."""
         if await self.ended() is not None:
             await self.start()
+
+    async def visits(self, kind: Kind) -> float:
+        """How many visits to objects of a kind this life has ended, well or not."""
+        return await asyncio.to_thread(metric, self._metrics, f'trainyard_operator_cycles_total{{kind="{kind.kind}"')
 
     def last_words(self) -> str:
         return "\n".join(self._log.read_text().splitlines()[-40:])

@@ -17,9 +17,9 @@ from typing import Any, Self
 import pytest
 import yaml
 
+from local.free_ports import free_port
 from local.rig import ApiServerRig
 from tests.rig.kinds import CRDS
-from tests.rig.tiny_processes import free_port
 from tests.scenarios.cluster import ROOT, Cluster, condition, wait_until
 from tests.scenarios.fault_proxy import Fault, FaultProxy
 from tests.scenarios.kubeflow import Kubeflow, two_steps

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local import builds, packages, places
+from local.free_ports import free_port
 
 ADDRESS = "127.0.0.1"
 START_SECONDS = 60.0
@@ -73,13 +74,6 @@ def folder() -> Iterator[Path]:
         yield room
     finally:
         shutil.rmtree(room, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on at this moment."""
-    with socket.socket() as one:
-        one.bind((ADDRESS, 0))
-        return int(one.getsockname()[1])
 
 
 def answers(url: str) -> bool:

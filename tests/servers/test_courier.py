@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from local.free_ports import free_port
 from tests.contracts.test_artifacts import client
-from tests.servers.running import Store, free_port, minio
+from tests.servers.running import Store, minio
 from trainyard.courier.__main__ import main
 from trainyard.systems.artifacts.port import artifact_digest, parse_manifest
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from local.free_ports import free_port
 from tests.contracts.test_metadata import ARTIFACT, DATASET, END, FAILED, RUN, VERSION, decision
-from tests.servers.running import Database, free_port, mariadb
+from tests.servers.running import Database, mariadb
 from trainyard.cli import lineage, lineage_record
 from trainyard.cli.lineage import Dataset, Decision
 from trainyard.cli.problem import Problem

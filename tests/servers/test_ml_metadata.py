@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from local import environments
-from tests.servers.running import ADDRESS, Database, Server, ServerFailed, free_port, mariadb
+from local.free_ports import free_port
+from tests.servers.running import ADDRESS, Database, Server, ServerFailed, mariadb
 
 ROOT = Path(__file__).parents[2]
 IMAGE = ROOT / "images/ml-metadata"

@@ -11,8 +11,9 @@ import minio as sdk
 import pytest
 from minio.error import S3Error
 
+from local.free_ports import free_port
 from local.rig import ApiServerRig
-from tests.servers.running import Store, free_port, minio
+from tests.servers.running import Store, minio
 from trainyard.setup import store as store_step
 from trainyard.setup.progress import SetupFailed
 from trainyard.systems.artifacts.administration import StoreAdministration, StoreRefused

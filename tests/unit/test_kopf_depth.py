@@ -10,7 +10,7 @@ import kopf
 import pytest
 from aiohttp import web
 
-from tests.rig.tiny_processes import free_port
+from local.free_ports import free_port
 from trainyard import handlers
 from trainyard.running import Operator
 from trainyard.systems.cluster.port import TRAINING_RUN, Ref

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from tests.rig.tiny_processes import free_port
+from local.free_ports import free_port
 from tests.unit.reconciling.tiny import KEY
 from trainyard import probes, telemetry
 from trainyard.__main__ import JsonLines, main

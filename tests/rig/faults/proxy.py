@@ -21,8 +21,8 @@ from aiohttp import web
 from yarl import URL
 
 from local.certificates import Authority
+from local.free_ports import free_port
 from local.rig import ApiServerRig
-from tests.rig.tiny_processes import free_port
 
 READS = ("GET", "HEAD")
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "host", "accept-encoding"}

@@ -11,7 +11,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import incluster_config
 
 from local.certificates import Authority
-from tests.rig.tiny_processes import free_port
+from local.free_ports import free_port
 from trainyard.systems.cluster import transport as module
 from trainyard.systems.cluster.client import KubernetesCluster
 from trainyard.systems.cluster.port import HTTP_ROUTE, SERVICE, NotFound, Ref, Unavailable
