@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from trainyard.resources.conditions import MOST_CONDITIONS
 from trainyard.resources.foreign import parts
 
 STALLED = "Stalled"
@@ -52,8 +53,8 @@ def _is_refusal(told: Mapping[str, Any]) -> bool:
 
 
 def _with(status: Status, stalled: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the status with this condition, where the one of its type stood."""
+    """Return the status with this condition, where the one of its type stood; where there is no room, for the last."""
     conditions = parts(status, "conditions")
     if not any(c.get("type") == STALLED for c in conditions):
-        return {**status, "conditions": [*conditions, stalled]}
+        return {**status, "conditions": [*conditions[: MOST_CONDITIONS - 1], stalled]}
     return {**status, "conditions": [stalled if c.get("type") == STALLED else c for c in conditions]}

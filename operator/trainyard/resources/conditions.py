@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints
 from trainyard.resources.base import StatusModel, Timestamp, map_by
 
 MESSAGE_LIMIT = 2048
+MOST_CONDITIONS = 32
 
 
 class Condition(StatusModel):
@@ -31,7 +32,7 @@ class Condition(StatusModel):
 Conditions = Annotated[
     tuple[Condition, ...],
     Field(
-        max_length=32,
+        max_length=MOST_CONDITIONS,
         json_schema_extra=map_by("type"),
     ),
 ]

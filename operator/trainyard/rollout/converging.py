@@ -12,7 +12,7 @@ from trainyard.reconciling.apply import needs_apply
 from trainyard.reconciling.plan import Action, Note
 from trainyard.resources.conditions import find
 from trainyard.resources.rollout import RevisionStatus
-from trainyard.rollout import answered, rendering, routing, shortcuts, sizing, weights
+from trainyard.rollout import answered, rendering, revisions, routing, shortcuts, sizing, weights
 from trainyard.rollout.progress import CONTESTED_TIMES
 from trainyard.rollout.shortcuts import Shortcuts
 from trainyard.rollout.situation import Situation, available, is_complete
@@ -83,7 +83,8 @@ def _kept_or_made(s: Situation, revision: RevisionStatus) -> tuple[Mapping[str, 
     candidate = next((v for v in s.seen.versions if v.name == revision.version), None)
     if candidate is None:
         return None, []
-    manifest = rendering.revision_object(s.rollout, revision, candidate, s.seen.config)
+    number = 1 + max((revisions.number(kept) for kept in s.seen.stored.values()), default=0)
+    manifest = rendering.revision_object(s.rollout, revision, candidate, s.seen.config, number)
     return manifest["data"], [ApplyObject(manifest)]
 
 
@@ -203,12 +204,22 @@ def attainable_weight(s: Situation) -> int:
         meant = min(meant, max(s.status.routed_weight or 0, partly))
     confirmed = s.status.routed_weight or 0
     if confirmed < meant <= live and not s.is_canary_ready and s.alive(s.stable):
-        return confirmed  # whoever wrote that much did not ask whether the pods are there
+        return max(confirmed, _carried(s, meant))  # whoever wrote more did not ask whether the pods are there
     if meant <= live:
         return meant if meant == live or s.alive(s.stable) else live
     if not s.is_canary_named or (s.seen.route is not None and not s.is_route_accepted):
         return live
     return meant if s.is_canary_ready else max(live, _partly(s, meant))
+
+
+def _carried(s: Situation, meant: int) -> int:
+    """Return the weight on the way up that stands by right while accelerators are short: what ready pods carry.
+
+    It was written when they were all that were asked for; more are asked for since, as stable gives way.
+    """
+    if s.canary is None or sizing.extra_pods(s.spec.strategy, s.serving) is None:
+        return 0
+    return min(meant, sizing.attainable(s.demand, available(s.seen.deployments.get(s.canary.revision))))
 
 
 def _partly(s: Situation, meant: int) -> int:

@@ -84,8 +84,8 @@ def _fewer_pods(s: Situation, kept: Stored) -> tuple[int, int]:
     return -available(deployment), -int(deployment.get("spec", {}).get("replicas", 1))
 
 
-def _age(kept: Stored) -> tuple[str, str]:
-    return str(kept.obj["metadata"].get("creationTimestamp", "")), kept.revision
+def _age(kept: Stored) -> tuple[int, str, str]:
+    return revisions.number(kept), str(kept.obj["metadata"].get("creationTimestamp", "")), kept.revision
 
 
 def _told(s: Situation, annotation: str) -> RevisionStatus | None:

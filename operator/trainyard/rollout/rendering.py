@@ -49,8 +49,10 @@ def owner(rollout: Rollout) -> list[Rendered]:
     return [reference]
 
 
-def revision_object(rollout: Rollout, revision: RevisionStatus, candidate: Candidate, config: Config) -> Rendered:
-    """Render the ControllerRevision of a revision, its objects inside."""
+def revision_object(
+    rollout: Rollout, revision: RevisionStatus, candidate: Candidate, config: Config, number: int
+) -> Rendered:
+    """Render the ControllerRevision of a revision, its objects inside. number: greater for later ones."""
     name = naming.revision_object(rollout.metadata.name, revision.revision)
     data = {
         "version": revision.version,
@@ -69,7 +71,7 @@ def revision_object(rollout: Rollout, revision: RevisionStatus, candidate: Candi
             "labels": _labels(rollout, revision),
             **belonging(rollout, left=False),
         },
-        "revision": 1,
+        "revision": number,
         "data": data,
     }
 

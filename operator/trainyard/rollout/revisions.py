@@ -58,6 +58,11 @@ def parse_stored(obj: Obj) -> Stored | None:
     )
 
 
+def number(stored: Stored) -> int:
+    """Return a kept revision's place in the order in which they were made, whatever the clock said meanwhile."""
+    return int(stored.obj.get("revision") or 0)
+
+
 def status_of(stored: Stored) -> RevisionStatus:
     """Return a kept revision as status has it."""
     return RevisionStatus(revision=stored.revision, version=stored.version, digest=stored.digest, run=stored.run)

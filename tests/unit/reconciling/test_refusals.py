@@ -166,3 +166,12 @@ def test_every_action_on_another_object_names_it(action: Action, about: str) -> 
 def test_the_sentence_is_bounded() -> None:
     told = refusals.told({}, "Service s", "x" * 5000, 1, NOW)
     assert len(told["conditions"][0]["message"]) == refusals.MESSAGE_LIMIT
+
+
+def test_it_is_told_where_others_left_no_room() -> None:
+    """Somebody wrote as many conditions as an object may have; another one would be refused as well."""
+    foreign = [{"type": f"Theirs{n}", "status": "True", "reason": "Is"} for n in range(32)]
+    conditions = refusals.told({"conditions": foreign}, "Service it", "no", 1, NOW)["conditions"]
+    assert len(conditions) == 32
+    assert conditions[-1]["reason"] == "WriteRefused"
+    assert conditions[:-1] == foreign[:-1]

@@ -38,7 +38,7 @@ def serving(**fields: Any) -> dict[str, Any]:
 
 def pod_template(**fields: Any) -> dict[str, Any]:
     made = rollout(target=serving(**fields))
-    stored = rendering.revision_object(made, revision("v1"), candidate("v1"), CONFIG)
+    stored = rendering.revision_object(made, revision("v1"), candidate("v1"), CONFIG, 1)
     template: dict[str, Any] = stored["data"]["deployment"]["spec"]["template"]
     return template
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.golden.rollout.stories import v1_serves, v2_comes
-from tests.golden.rollout.world import KEY, NAMESPACE, ROUTE, World, rollout, version
+from tests.golden.rollout.world import CANARY, KEY, NAMESPACE, ROUTE, World, rollout, version
 from tests.unit.rollout.making import events, told
 from trainyard import naming
 from trainyard.rollout import weights
@@ -169,6 +169,18 @@ async def test_without_status_and_route_nothing_is_routed_to_pods_that_are_not_r
     w.broken.clear()
     await w.settle(30)
     assert w.shares() == {"v1": 80, "v2": 20}
+
+
+async def test_without_status_and_route_a_canary_made_before_by_the_clock_is_the_younger_one_all_the_same() -> None:
+    """A shard of the model: the clock is set back before the canary begins, and all pods are as ready."""
+    w = World()
+    await v1_serves(w, strategy={"canary": {"steps": CANARY, "replicas": {"percent": 100}}})
+    w.pass_time(0.5, clock=-3600.0)
+    w.add(version("v2", 2))
+    await w.settle(5)
+    lose_all(w)
+    await w.settle(10)
+    assert (w.status()["stable"]["version"], w.shares()) == ("v1", {"v1": 80, "v2": 20})
 
 
 async def test_without_status_and_route_a_canary_begins_anew() -> None:
