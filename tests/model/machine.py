@@ -48,6 +48,8 @@ LADDERS: tuple[list[dict[str, Any]], ...] = (
 STRATEGIES: tuple[dict[str, Any], ...] = (
     *({"canary": {"steps": steps}} for steps in LADDERS),
     {"canary": {"steps": LADDERS[1], "sessionAffinity": {"cookie": {}}, "replicas": {"count": 1}}},
+    {"canary": {"steps": LADDERS[1], "maxExtraAccelerators": 1}},
+    {"canary": {"steps": LADDERS[2], "maxExtraAccelerators": 2, "replicas": {"percent": 100}}},
     {"blueGreen": {"autoPromotionSeconds": 20, "afterSwitchSeconds": 30}},
     {"blueGreen": {"preview": {"header": {"name": "X-Preview", "value": "1"}}}},
     {
@@ -138,7 +140,9 @@ class Anything(RuleBasedStateMachine):
         self.world.prometheus.on("code=~", self._errors)
         needed = measured or strategy == {"canary": {"steps": LADDERS[3]}}  # its analysis step wants metrics
         compared = COMPARED if "experiment" in strategy else MEASURED if needed else {}
-        target = {"kubernetes": {**world.TARGET["kubernetes"], "serving": {"replicas": replicas}}}
+        compute = {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}}
+        serving = {"replicas": replicas, "compute": compute}
+        target = {"kubernetes": {**world.TARGET["kubernetes"], "serving": serving}}
         self.world.add(
             rollout(
                 version=following,

@@ -16,8 +16,9 @@ from tests.fakes.metadata import FakeMetadata
 from tests.fakes.prometheus import ScriptedPrometheus, vector
 from tests.golden.rollout import safety, telling
 from trainyard import naming
-from trainyard.reconciling.cycle import Cycle
+from trainyard.reconciling.cycle import Cycle, Outcome
 from trainyard.reconciling.plan import Record
+from trainyard.reconciling.tracking import TrackedCluster, Visit, visiting
 from trainyard.rollout.room import RolloutRoom
 from trainyard.systems.bundle import Config, Systems
 from trainyard.systems.cluster import port
@@ -111,7 +112,8 @@ class World:
         self.prometheus = ScriptedPrometheus(now=lambda: self.now)
         self.database = FakeMetadata()
         self.random = random.Random(self.seed)
-        self.systems = Systems(self.cluster, {}, FakeArtifacts(), self.prometheus, self.database, CONFIG)
+        self.tracked = TrackedCluster(self.cluster)
+        self.systems = Systems(self.tracked, {}, FakeArtifacts(), self.prometheus, self.database, CONFIG)
         self.cluster.on_write(self._wrote)
         self.start()
 
@@ -122,7 +124,8 @@ class World:
     def start(self) -> None:
         """Start the operator's process: it remembers nothing."""
         room = RolloutRoom(lambda: self.monotonic)
-        self.cycle: Cycle[Systems] = Cycle(room, self.systems, self.cluster, self._record)
+        self.cycle: Cycle[Systems] = Cycle(room, self.systems, self.tracked, self._record)
+        self.failed = False
 
     async def _record(self, rows: Sequence[Record]) -> bool:
         await self.database.record(rows)
@@ -205,7 +208,7 @@ class World:
         """Let the operator visit once; True if there is more for it to do."""
         before = len([w for w in self.cluster.writes if w.changed])
         try:
-            outcome = await self.cycle.run(KEY, self.now)
+            outcome = await self._visited()
             self.due = None if outcome.gone else outcome.revisit_after
         except Conflict:
             return True
@@ -217,6 +220,14 @@ class World:
         wrote = len([w for w in self.cluster.writes if w.changed]) != before
         again = self.due is not None and self.due < 0.01
         return wrote or again
+
+    async def _visited(self) -> Outcome:
+        """Run the cycle as the worker does: what moves traffic is decided on live reads, and all after a failure."""
+        with visiting(Visit(live=self.failed)):
+            self.failed = True
+            outcome = await self.cycle.run(KEY, self.now)
+            self.failed = False
+        return outcome
 
     def _deployments(self) -> bool:
         """The Deployment controller and its kubelet, at once."""
