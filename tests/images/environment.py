@@ -14,12 +14,8 @@ LOCKS = tuple(ROOT / path / "requirements.txt" for path in ("images/tensorflow",
 def run(*arguments: str) -> int:
     """Run pytest on the images' tests in their environment; return its exit status."""
     python = environments.python("images", *LOCKS, compiled=True)
-    alone = [
-        "-p",
-        "no:cacheprovider",
-        "--confcutdir=tests/images",
-    ]  # tests/conftest.py needs more
-    command = [str(python), "-m", "pytest", "-q", *alone, "tests/images", *arguments]
+    apart = "--confcutdir=tests/images"  # tests/conftest.py imports what is not there
+    command = [str(python), "-m", "pytest", "-q", "-p", "no:cacheprovider", apart, "tests/images", *arguments]
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "0"}
     return subprocess.run(command, cwd=ROOT, env={**os.environ, **quiet}, check=False).returncode
 

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from tests.golden.rollout import world
+from tests.golden.rollout.stories_of_strategies import on_gpus
 from tests.golden.rollout.world import KEY, NAMESPACE, ROUTE, World, rollout, version
 from tests.model.lagging import Lagging
 from trainyard.systems.cluster import port
@@ -140,15 +140,12 @@ class Anything(RuleBasedStateMachine):
         self.world.prometheus.on("code=~", self._errors)
         needed = measured or strategy == {"canary": {"steps": LADDERS[3]}}  # its analysis step wants metrics
         compared = COMPARED if "experiment" in strategy else MEASURED if needed else {}
-        compute = {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}}
-        serving = {"replicas": replicas, "compute": compute}
-        target = {"kubernetes": {**world.TARGET["kubernetes"], "serving": serving}}
         self.world.add(
             rollout(
                 version=following,
                 strategy=strategy,
                 analysis=compared,
-                target=target,
+                target=on_gpus(replicas, count=1),
                 rollbackWindow=window,
                 deletionPolicy="Orphan" if orphan else "Delete",
             )

@@ -182,8 +182,8 @@ async def a_strategy_changed_in_flight(w: World) -> None:
     await w.settle(100)
 
 
-def on_gpus(replicas: int) -> dict[str, Any]:
-    serving = {"replicas": replicas, "compute": {"accelerator": {"resource": "nvidia.com/gpu", "count": 2}}}
+def on_gpus(replicas: int, count: int = 2) -> dict[str, Any]:
+    serving = {"replicas": replicas, "compute": {"accelerator": {"resource": "nvidia.com/gpu", "count": count}}}
     return {"kubernetes": {**TARGET["kubernetes"], "serving": serving}}
 
 

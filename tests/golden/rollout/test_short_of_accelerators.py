@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.golden.rollout.stories import v2_comes
-from tests.golden.rollout.world import TARGET, World
+from tests.golden.rollout.stories_of_strategies import canary, on_gpus
+from tests.golden.rollout.world import World
 
 LADDERS = ((5,), (50,), (34, 67), (5, 50), (100,), (1, 99))
 SIZES: tuple[dict[str, Any], ...] = ({}, {"percent": 30}, {"percent": 100}, {"count": 1}, {"count": 4})
@@ -15,12 +16,10 @@ SIZES: tuple[dict[str, Any], ...] = ({}, {"percent": 30}, {"percent": 100}, {"co
 async def climbs(replicas: int, extra: int, size: dict[str, Any], ladder: tuple[int, ...], seed: int | None) -> None:
     """Play one, and judge it."""
     w = World(seed)
-    serving = {"replicas": replicas, "compute": {"accelerator": {"resource": "nvidia.com/gpu", "count": 1}}}
     steps = [step for weight in ladder for step in ({"setWeight": weight}, {"pause": {"durationSeconds": 60}})]
-    strategy: dict[str, Any] = {"canary": {"steps": steps, "maxExtraAccelerators": extra}}
-    if size:
-        strategy["canary"]["replicas"] = size
-    await v2_comes(w, strategy=strategy, target={"kubernetes": {**TARGET["kubernetes"], "serving": serving}})
+    sized = {"replicas": size} if size else {}
+    strategy = canary(*steps, maxExtraAccelerators=extra, **sized)
+    await v2_comes(w, strategy=strategy, target=on_gpus(replicas, count=1))
     for _ in range(6):
         await w.settle(60)  # fails where it does not come to rest
     path = [shares.get("v2", 0) for shares in w.weights]
