@@ -62,8 +62,9 @@ async def test_killed_after_every_write(stages: list[Stage]) -> None:
         name = story.__name__
         whole = await play(stage, story, f"{name}-whole")
         cut = await killed(stage, story, f"{name}-cut", writes())
-        # Not quite one for each write: what a life finds done it does not do again, and Events may be lost.
-        assert cut.lives >= 0.7 * sum("/events " not in write for write in whole.writes)
+        # Not quite one for each write: another may have been under way beside it. The uncut run's number says nothing
+        # here: it tells in status and Events what passes, and how much it sees of that depends on the machine.
+        assert cut.lives >= 0.8 * cut.writes.total(), cut.writes
         assert (cut.path, cut.outcome) == (whole.path, whole.outcome), f"{name}: {stage.told()}"
         assert max(cut.writes.values()) <= 2, cut.writes.most_common(3)
 
