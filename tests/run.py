@@ -1,14 +1,17 @@
 """Run the project's checks as parts, with the time of each, and close with one line of totals.
 
 `python tests/run.py check|test|soak`. `test` starts the builds of the local cluster first and runs what needs
-no cluster beside them. Exit status 0 only if every part passed. A part that cannot run has failed.
+no cluster beside them. Exit status 0 only if every part passed. A part that cannot run has failed. Told to end
+(SIGTERM), it ends what it has begun as Ctrl-C would, begins nothing more but taking the cluster down, and reports.
 """
 
 import argparse
 import os
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -76,25 +79,57 @@ class Ended:
     output: str
 
 
+class UnderWay:
+    """The parts that have been begun and not ended; `told_to_end`: nothing is begun any more."""
+
+    def __init__(self) -> None:
+        self.told_to_end = threading.Event()
+        self._processes: set[subprocess.Popen[str]] = set()
+
+    def add(self, process: subprocess.Popen[str]) -> None:
+        """Note one that was just begun."""
+        self._processes.add(process)
+        if self.told_to_end.is_set():  # in this very moment
+            process.send_signal(signal.SIGINT)
+
+    def discard(self, process: subprocess.Popen[str]) -> None:
+        """Forget one that has ended."""
+        self._processes.discard(process)
+
+    def end(self, *_: object) -> None:
+        """Interrupt them, so that each stops what it has started."""
+        self.told_to_end.set()
+        for process in tuple(self._processes):
+            process.send_signal(signal.SIGINT)
+
+
+UNDER_WAY = UnderWay()
+
+
 def environment() -> dict[str, str]:
     """Return what every part runs with: compiled Python is kept beside the tree, or each process compiles all of it."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"PYTHONPYCACHEPREFIX": str(ROOT / "build/pycache")}
 
 
-def execute(part: str, command: Sequence[str], *, show: bool) -> Ended:
-    """Run one part to its end; `show` prints its output as it comes."""
+def execute(part: str, command: Sequence[str], *, show: bool, tidies: bool = False) -> Ended:
+    """Run one part to its end; `show` prints its output as it comes. Told to end, only what `tidies` is begun."""
     start = time.monotonic()
     lines: list[str] = []
+    if UNDER_WAY.told_to_end.is_set() and not tidies:
+        return Ended(part, 0.0, 1, "")
     with subprocess.Popen(
         command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL, text=True, errors="replace",
     ) as process:  # fmt: skip
+        if not tidies:
+            UNDER_WAY.add(process)
         assert process.stdout is not None
         for line in process.stdout:
             if show:
                 print(line, end="", flush=True)
             lines.append(line)
+    UNDER_WAY.discard(process)
     return Ended(part, time.monotonic() - start, process.returncode, "".join(lines))
 
 
@@ -162,7 +197,7 @@ def cluster(tally: Tally, begun: tuple[subprocess.Popen[bytes], Path]) -> bool:
     process, log = begun
     say("local cluster and images (begun beside the parts above)")
     start, shown = time.monotonic(), 0
-    while process.poll() is None or shown < log.stat().st_size:
+    while not UNDER_WAY.told_to_end.is_set() and (process.poll() is None or shown < log.stat().st_size):
         with log.open("rb") as lines:
             lines.seek(shown)
             told = lines.read()
@@ -211,7 +246,8 @@ def end_cluster(tally: Tally, begun: tuple[subprocess.Popen[bytes], Path]) -> No
     """Take the cluster down, whatever became of it."""
     begun[0].terminate()
     begun[0].wait()
-    run(tally, "cluster taken down", [PY, "-m", "local", "down"])
+    say("the cluster is taken down")
+    note(tally, execute("cluster taken down", [PY, "-m", "local", "down"], show=True, tidies=True))
 
 
 def soak(tally: Tally) -> None:
@@ -219,7 +255,10 @@ def soak(tally: Tally) -> None:
     begun = begin_cluster()
     soak_beside(tally)
     soak_on_cluster(tally, begun)
-    keep_soak(tally)
+    if UNDER_WAY.told_to_end.is_set():
+        end_cluster(tally, begun)
+    else:
+        keep_soak(tally)
 
 
 def soak_beside(tally: Tally) -> None:
@@ -261,6 +300,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("form", choices=["check", "test", "soak"])
     tally = Tally()
+    signal.signal(signal.SIGTERM, UNDER_WAY.end)
     {"check": check, "test": test, "soak": soak}[parser.parse_args().form](tally)
     report(tally)
     return 0 if all(ok for _, _, ok in tally.parts) and tally.failed == 0 else 1
