@@ -9,13 +9,13 @@ from datetime import datetime, timedelta
 
 from trainyard import naming
 from trainyard.reconciling.plan import Action, Note, PatchMetadata, Plan
-from trainyard.resources.rollout import Rollout, RolloutStatus
+from trainyard.resources.rollout import Rollout
 from trainyard.rollout import (
     actions,
-    analysis,
     converging,
     deletion,
     history,
+    measured,
     promotion,
     recovery,
     status,
@@ -26,10 +26,10 @@ from trainyard.rollout.admission import HANDS_OFF, has_finalizer, refusal
 from trainyard.rollout.clock import on_one_clock
 from trainyard.rollout.moves import Move, paused_since, plan, was_short
 from trainyard.rollout.pods import trouble
-from trainyard.rollout.progress import advanced, is_looked_at, is_measured
+from trainyard.rollout.progress import advanced, is_measured
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.state import Observed, Remove
-from trainyard.rollout.times import parse, since, stamp
+from trainyard.rollout.times import parse, stamp
 from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, SERVICE, Ref
 
 Rule = Callable[[Situation], Move | None]
@@ -80,7 +80,7 @@ def refuse(s: Situation) -> Move | None:
     if s.stable is None or refused[0] in HANDS_OFF:
         return Move(s.status, refused=refused)
     found = next((move for rule in WHILE_REFUSED if (move := rule(s)) is not None), None)
-    return replace(found or Move(_with_numbers(s) if s.canary else s.status), refused=refused)
+    return replace(found or Move(measured.with_numbers(s) if s.canary else s.status), refused=refused)
 
 
 def abort_by_person(s: Situation) -> Move | None:
@@ -265,38 +265,18 @@ def hold_paused(s: Situation) -> Move | None:
 
 def hold_frozen(s: Situation) -> Move | None:
     """A freeze window: it is measured on, and what goes wrong goes back; no step ends and no weight rises."""
-    return Move(_with_numbers(s)) if s.canary is not None and s.frozen and not s.is_going_back else None
+    return Move(measured.with_numbers(s)) if s.canary is not None and s.frozen and not s.is_going_back else None
 
 
 def hold_unwanted(s: Situation) -> Move | None:
     """What is wanted now cannot be had yet: the canary that runs goes no further meanwhile."""
-    return Move(_with_numbers(s)) if s.canary is not None and s.wanted.reason else None
+    return Move(measured.with_numbers(s)) if s.canary is not None and s.wanted.reason else None
 
 
 def wait_for_weight(s: Situation) -> Move | None:
     """Pods, Gateway or stable are not there yet."""
-    return Move(_with_numbers(s)) if s.canary is not None and not (s.is_routed and s.stable and s.is_placed) else None
-
-
-def abort_on_failed_analysis(s: Situation) -> Move | None:
-    """A metric failed more often than it may."""
-    if not is_looked_at(s.rollout, s.status):
-        return None
-    message = analysis.over_limit(s.analysis, s.progress.metrics)
-    return promotion.go_back(s, "Aborted", message) if message else None
-
-
-def conclude_experiment(s: Situation) -> Move | None:
-    """The experiment is decided: promote, go back, or hold as its strategy says. Nothing is promoted that fails."""
-    rung = steps.rung(s.steps, s.step) if s.canary and s.stable and s.status.ending is None else None
-    decision = s.progress.decision
-    if rung is None or rung.experiment is None or decision is None or not is_measured(s.rollout, s.status):
-        return None
-    harmful = decision.word == "Harmful"
-    if harmful or (decision.word == "NotShown" and rung.experiment.otherwise == "Abort"):
-        return promotion.go_back(s, "Aborted", decision.sentence)
-    shown = decision.word == "Shown" and rung.experiment.then == "Promote"
-    return promotion.go_on(s) if shown and s.progress.passing and not s.frozen else None
+    waits = s.canary is not None and not (s.is_routed and s.stable and s.is_placed)
+    return Move(measured.with_numbers(s)) if waits else None
 
 
 def advance(s: Situation) -> Move | None:
@@ -321,48 +301,9 @@ def _is_done(s: Situation) -> bool:
     return seconds is not None and s.progress.counted >= seconds
 
 
-def abort_on_no_data(s: Situation) -> Move | None:
-    """Measurements hold the step for too long, and the Rollout says to abort then."""
-    if s.analysis.on_no_data != "Abort" or not status.is_held_too_long(s) or s.progress.looked_at is None:
-        return None
-    poor = next((m for m in s.progress.metrics if m.verdict not in ("Pass", "Fail")), None)
-    what = f"{poor.name}: {poor.verdict} ({poor.message})" if poor else "the share of requests is off"
-    return promotion.go_back(s, "Aborted", f"no passing measurement for {s.analysis.max_hold_seconds} s; {what}")
-
-
 def wait(s: Situation) -> Move | None:
     """A pause or a measurement runs."""
-    return Move(_with_numbers(s)) if s.canary is not None else None
-
-
-def _with_numbers(s: Situation) -> RolloutStatus:
-    """Return the status with the numbers of the running step; `moves` decides when they are written."""
-    p = s.progress
-    changes: dict[str, object] = {
-        "counted_seconds": int(p.counted),
-        "passed": p.passed,
-        "metrics": p.metrics,
-        "observed_share": p.share,
-        "held_since": p.held_since,
-    }
-    counts = p.passed != s.status.passed or (any(m.failures for m in p.metrics) and p.metrics != s.status.metrics)
-    if counts and p.slot >= 0:
-        changes["last_interval"] = p.slot  # counted once, also by the next process
-    if not s.is_canary_ready and s.stable and s.status.unavailable_since is None:
-        changes["unavailable_since"] = s.at
-    if _is_long_ready(s):
-        changes["unavailable_since"] = None
-    return s.status.model_copy(update=changes)
-
-
-def _is_long_ready(s: Situation) -> bool:
-    """Whether the canary has been available for so long that earlier trouble no longer counts."""
-    deployment = s.seen.deployments.get(s.canary.revision) if s.canary else None
-    told = (deployment or {}).get("status", {}).get("conditions") or ()
-    ready = next((c for c in told if c.get("type") == "Available" and c.get("status") == "True"), None)
-    if ready is None or parse(ready.get("lastTransitionTime")) is None or not s.is_canary_ready:
-        return False
-    return since(ready["lastTransitionTime"], s.now) >= s.serving.progress_deadline_seconds
+    return Move(measured.with_numbers(s)) if s.canary is not None else None
 
 
 WHILE_REFUSED: tuple[Rule, ...] = (
@@ -370,7 +311,7 @@ WHILE_REFUSED: tuple[Rule, ...] = (
     abort_by_person,
     lose_version,
     retreat_from_unready,
-    abort_on_failed_analysis,
+    measured.abort_on_failed_analysis,
     fall,
     take_down,
 )
@@ -386,9 +327,9 @@ RULES: tuple[Rule, ...] = (
     begin,  # something is wanted that neither serves nor is being tried
     retreat_from_unready,  # weight leaves a revision without ready pods
     abort_on_deadline,  # a canary that never becomes ready
-    abort_on_failed_analysis,  # before anything that would move on
-    abort_on_no_data,  # held for too long
-    conclude_experiment,  # it is shown, or harmful, or time is over
+    measured.abort_on_failed_analysis,  # before anything that would move on
+    measured.abort_on_no_data,  # held for too long
+    measured.conclude_experiment,  # it is shown, or harmful, or time is over
     converge,  # objects, then the route, as meant
     confirm_weight,  # what was written is read back
     take_down,  # what nobody needs any more

@@ -8,7 +8,7 @@ import pytest
 from tests.golden.rollout.stories import ERRORS, MEASURED
 from tests.unit.rollout.making import NOW, revision, situation
 from trainyard.resources.rollout import Freeze
-from trainyard.rollout import decide, status
+from trainyard.rollout import decide, measured, status
 from trainyard.rollout.experiment import Verdict
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.times import stamp
@@ -53,7 +53,7 @@ OPEN = Verdict("Undecided", "TooFewPerArm", "1000 in each arm")
     ],
 )
 def test_what_a_verdict_does(verdict: Verdict | None, passing: bool, spec: dict[str, Any], outcome: str | None) -> None:
-    move = decide.conclude_experiment(under_way(verdict, passing, **spec))
+    move = measured.conclude_experiment(under_way(verdict, passing, **spec))
     ending = move.status.ending if move else None
     assert (ending.outcome if ending else None) == outcome
     if move and outcome == "Promoted":
@@ -90,10 +90,10 @@ def test_in_a_freeze_window_it_only_goes_back(verdict: Verdict, outcome: str | N
     spec = s.rollout.spec.model_copy(update={"freeze": (Freeze.model_validate(ALWAYS),)})
     frozen = replace(s, rollout=s.rollout.model_copy(update={"spec": spec}))
     assert frozen.frozen == "always"
-    move = decide.conclude_experiment(frozen)
+    move = measured.conclude_experiment(frozen)
     assert (move.status.ending.outcome if move and move.status.ending else None) == outcome
 
 
 def test_a_verdict_says_nothing_once_the_end_is_decided() -> None:
     s = under_way(HARMFUL).thinking_of(routed_weight=0)
-    assert decide.conclude_experiment(s) is None, "the share is not on the route"
+    assert measured.conclude_experiment(s) is None, "the share is not on the route"
