@@ -295,12 +295,18 @@ def report(tally: Tally) -> None:
     print(f"\n{tally.passed} passed, {tally.failed} failed", flush=True)
 
 
+def heed_signals() -> None:
+    """End in order when told to. A shell's background jobs ignore SIGINT: what is begun here must not inherit that."""
+    signal.signal(signal.SIGTERM, UNDER_WAY.end)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def main() -> int:
     """Run one of the three forms."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("form", choices=["check", "test", "soak"])
     tally = Tally()
-    signal.signal(signal.SIGTERM, UNDER_WAY.end)
+    heed_signals()
     {"check": check, "test": test, "soak": soak}[parser.parse_args().form](tally)
     report(tally)
     return 0 if all(ok for _, _, ok in tally.parts) and tally.failed == 0 else 1

@@ -14,10 +14,12 @@ except KeyboardInterrupt:
     print("tidied up")
     raise SystemExit(2)
 """
+# SIGINT is ignored at first, as in a shell's background jobs.
 RUNNER = """
 import signal, sys
 from tests import run
-signal.signal(signal.SIGTERM, run.UNDER_WAY.end)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+run.heed_signals()
 tally = run.Tally()
 run.run(tally, "first", [sys.executable, "-c", sys.argv[1]])
 run.run(tally, "second", [sys.executable, "-c", "print('began all the same')"])
