@@ -152,6 +152,7 @@ ROLLOUT: list[Row] = [
     (f"{TRAFFIC}.parentRefs", [], "at least 1 items"),
     (f"{TRAFFIC}.parentRefs", [{"name": "a"}, {"name": "a"}], "same Gateway and listener twice"),
     (f"{TRAFFIC}.parentRefs.1", SAME_PARENT, "twice", f"{TRAFFIC}.parentRefs"),
+    (f"{TRAFFIC}.parentRefs", [{"name": "a"}, {"name": "a", "sectionName": "http"}], "needs a sectionName each time"),
     (f"{TRAFFIC}.parentRefs.0.name", "A b", "should match"),
     (f"{TRAFFIC}.hostnames.0", "Example.com", "should match"),
     (f"{TRAFFIC}.hostnames.0", "models.example.com", "Duplicate value", f"{TRAFFIC}.hostnames[1]"),

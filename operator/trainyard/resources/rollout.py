@@ -107,13 +107,19 @@ class Timeouts(Model):
     )
 
 
+# What the Gateway API refuses in the parentRefs of an HTTPRoute.
 _DISTINCT = rules(
     (
         "self.all(a, self.exists_one(b, a.name == b.name && has(a.__namespace__) == has(b.__namespace__) && "
         "(!has(a.__namespace__) || a.__namespace__ == b.__namespace__) && has(a.sectionName) == has(b.sectionName) && "
         "(!has(a.sectionName) || a.sectionName == b.sectionName)))",
         "parentRefs names the same Gateway and listener twice",
-    )
+    ),
+    (
+        "self.all(a, self.all(b, a.name != b.name || has(a.__namespace__) != has(b.__namespace__) || "
+        "(has(a.__namespace__) && a.__namespace__ != b.__namespace__) || has(a.sectionName) == has(b.sectionName)))",
+        "a Gateway that parentRefs names more than once needs a sectionName each time",
+    ),
 )
 # What the Gateway API refuses in a path of an HTTPRoute.
 _CLEAN_PATH = rules(
