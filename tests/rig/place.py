@@ -4,7 +4,7 @@ No kubelet and no Gateway run on the rig: the statuses of Deployments and of the
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from local.rig import ApiServerRig
 from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.metadata import FakeMetadata
-from tests.fakes.prometheus import ScriptedPrometheus
+from tests.fakes.prometheus import ScriptedPrometheus, vector
 from tests.golden.rollout.world import CONFIG, PARENTS, TARGET
 from tests.rig.tiny_processes import audited
 from trainyard import naming
@@ -36,6 +36,7 @@ from trainyard.systems.cluster.port import (
     Ref,
 )
 from trainyard.systems.cluster.transport import Transport
+from trainyard.systems.prometheus.port import Answer
 
 OPERATOR = "operator-rollout"
 STEPS = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 40}, {"pause": {"durationSeconds": 60}}]
@@ -59,8 +60,11 @@ class Place:
         self.due: float | None = None
         self.key = Ref(ROLLOUT, namespace, "churn")
         self.broken: set[str] = set()
+        self.routed: dict[str, int] = {}  # revision -> weight, as the Gateway last saw it
+        self.serves: dict[str, str] = {}  # revision -> version
         self.database = FakeMetadata()
-        systems = Systems(ours, {}, FakeArtifacts(), ScriptedPrometheus(), self.database, CONFIG)
+        self.prometheus = ScriptedPrometheus(now=lambda: self.now)
+        systems = Systems(ours, {}, FakeArtifacts(), self.prometheus, self.database, CONFIG)
         self.cycle = Cycle(RolloutRoom(lambda: self.monotonic), systems, ours, self._record)
 
     async def _record(self, rows: Any) -> bool:
@@ -134,6 +138,7 @@ class Place:
         for obj in await self.cluster.list(DEPLOYMENT, self.namespace):
             replicas = obj["spec"]["replicas"]
             name = obj["metadata"]["labels"][naming.LABEL_VERSION]
+            self.serves[obj["metadata"]["labels"][naming.LABEL_REVISION]] = name
             ready = 0 if name in self.broken else replicas
             status = {
                 "observedGeneration": obj["metadata"]["generation"],
@@ -148,6 +153,8 @@ class Place:
     async def _gateway(self) -> None:
         for obj in await self.cluster.list(HTTP_ROUTE, self.namespace):
             generation = obj["metadata"]["generation"]
+            backends = obj["spec"]["rules"][-1]["backendRefs"]
+            self.routed = {b["name"].rpartition("-")[2]: b["weight"] for b in backends}
             told = obj.get("status", {}).get("parents") or [{"conditions": [{"observedGeneration": 0}]}]
             if told[0]["conditions"][0]["observedGeneration"] != generation:
                 await self.cluster.patch(self._ref(HTTP_ROUTE, obj), {"status": _accepted(generation)}, status=True)
@@ -158,6 +165,31 @@ class Place:
     async def object(self) -> Any:
         """The Rollout as it stands."""
         return await self.cluster.get(self.key)
+
+    # ---- Prometheus ----
+
+    def measure(self, errors: Callable[[str, datetime], float], requests: float = 1000.0) -> None:
+        """Let versions answer with these shares of errors, and traffic, so many requests in all, follow the weights."""
+        self.prometheus.on("code=~", lambda _, at: self.series(at, lambda name, _: errors(name, at)))
+        self.prometheus.on("increase(", lambda _, at: self.series(at, lambda _, weight: requests * weight / 100))
+
+    def series(self, at: datetime, value: Callable[[str, int], float]) -> Answer:
+        """One series per version that the route names, its value from its name and its weight."""
+        told = [
+            ({"namespace": self.namespace, "rollout": "churn", "revision": revision}, self.serves[revision], weight)
+            for revision, weight in self.routed.items()
+        ]
+        return vector(at, *((labels, value(name, weight)) for labels, name, weight in told))
+
+    # ---- what is there ----
+
+    async def status(self) -> Any:
+        """The Rollout's status."""
+        return (await self.object())["status"]
+
+    async def endings(self) -> list[str]:
+        """How canaries ended, the last first: `v2 Aborted: why`."""
+        return [f"{e['version']} {e['outcome']}: {e['message']}" for e in (await self.status()).get("history", ())]
 
     async def condition(self, kind: str) -> tuple[str, str]:
         """(status, reason) of a condition."""
