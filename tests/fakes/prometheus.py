@@ -33,6 +33,12 @@ def vector(at: datetime, *series: tuple[Mapping[str, str], float]) -> Answer:
     return Answer(samples=tuple(Sample(labels, at.timestamp(), value) for labels, value in series))
 
 
+def by_revision(at: datetime, namespace: str, rollout: str, values: Mapping[str, float], **more: str) -> Answer:
+    """Return an instant vector with a series for each revision of a Rollout, labelled as the operator groups them."""
+    labels = {"namespace": namespace, "rollout": rollout, **more}
+    return vector(at, *(({**labels, "revision": revision}, value) for revision, value in values.items()))
+
+
 @dataclass
 class Rule:
     """One line of the script."""

@@ -15,7 +15,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from local.rig import ApiServerRig
 from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.metadata import FakeMetadata
-from tests.fakes.prometheus import ScriptedPrometheus, vector
+from tests.fakes.prometheus import ScriptedPrometheus, by_revision
 from tests.golden.rollout.world import CONFIG, PARENTS, TARGET
 from tests.rig.tiny_processes import audited
 from trainyard import naming
@@ -175,11 +175,8 @@ class Place:
 
     def series(self, at: datetime, value: Callable[[str, int], float]) -> Answer:
         """One series per version that the route names, its value from its name and its weight."""
-        told = [
-            ({"namespace": self.namespace, "rollout": "churn", "revision": revision}, self.serves[revision], weight)
-            for revision, weight in self.routed.items()
-        ]
-        return vector(at, *((labels, value(name, weight)) for labels, name, weight in told))
+        values = {revision: value(self.serves[revision], weight) for revision, weight in self.routed.items()}
+        return by_revision(at, self.namespace, "churn", values)
 
     # ---- what is there ----
 

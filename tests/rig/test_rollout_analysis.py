@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.golden.rollout.stories import ERRORS, MEASURED, TIMED
-from tests.golden.rollout.world import version
 from tests.rig.place import Place
 from tests.rig.test_rollout import namespace, place, rig
+from tests.rig.test_rollout_strategies import v2_comes
 from trainyard.systems.prometheus.port import Answer, Sample
 
 __all__ = ["namespace", "place", "rig"]  # fixtures
@@ -21,19 +21,22 @@ UNHURRIED = {"canary": {"steps": [{"setWeight": 20}, {"pause": {"durationSeconds
 AWAY = Answer(failure="connection refused")
 
 
-def number(value: float, age: float = 0.0) -> Callable[[Place, datetime], Answer]:
+Telling = Callable[[Place, str, datetime], Answer]
+
+
+def number(value: float, age: float = 0.0) -> Telling:
     """Both revisions measure this, so long ago."""
-    return lambda p, at: p.series(at - timedelta(seconds=age), lambda *_: value)
+    return lambda p, _, at: p.series(at - timedelta(seconds=age), lambda *_: value)
 
 
-def thrice(p: Place, at: datetime) -> Answer:
+def thrice(p: Place, _: str, at: datetime) -> Answer:
     """Each revision has three series."""
     samples = p.series(at, lambda *_: 0.0).samples or ()
     return Answer(samples=tuple(Sample({**s.labels, "n": str(n)}, s.time, s.value) for s in samples for n in range(3)))
 
 
 # What is told, the verdict in status, and whether it counts as a failure. The limit is 0.01 at most.
-VERDICTS: list[tuple[Callable[[Place, datetime], Answer], str, bool]] = [
+VERDICTS: list[tuple[Telling, str, bool]] = [
     (number(0.0), "Pass", False),
     (number(0.01), "Pass", False),
     (number(0.0101), "Fail LimitBroken", True),
@@ -51,11 +54,7 @@ VERDICTS: list[tuple[Callable[[Place, datetime], Answer], str, bool]] = [
 
 async def v2_is_measured(p: Place, strategy: dict[str, Any] = TIMED, **analysis: Any) -> None:
     """v2 has 20 %, for a minute; measured every ten seconds."""
-    await p.add(version("v1", 1))
-    await p.rollout(strategy=strategy, analysis=MEASURED | analysis)
-    await p.settle(40)
-    await p.add(version("v2", 2))
-    await p.settle()
+    await v2_comes(p, strategy=strategy, analysis=MEASURED | analysis)
     assert await p.shares() == {"v1": 80, "v2": 20}
 
 
@@ -65,17 +64,13 @@ async def test_the_verdict_table(place: Place) -> None:
     await v2_is_measured(place, UNHURRIED, metrics=[{**ERRORS[0], "failureLimit": 100}])
     failures = 0
     for told, verdict, fails in VERDICTS:
-        place.prometheus.on("code=~", partial(_tell, place, told))
+        place.prometheus.on("code=~", partial(told, place))
         await place.settle(70)  # numbers are written once a minute
         (metric,) = (await place.status())["metrics"]
         assert f"{metric['verdict']} {metric['reason']}".strip() == verdict
         assert (metric["failures"] > failures) == fails, verdict
         failures = metric["failures"]
     assert await place.shares() == {"v1": 80, "v2": 20}
-
-
-def _tell(place: Place, told: Callable[[Place, datetime], Answer], _: str, at: datetime) -> Answer:
-    return told(place, at)
 
 
 async def test_prometheus_is_away_for_ten_minutes(place: Place) -> None:

@@ -3,22 +3,18 @@
 Scenarios 7, 8, 11, 12, 29, 32 and 33.
 """
 
-import asyncio
-import json
-import subprocess
 from typing import Any
 
 import pytest
 
-from local.rig import ApiServerRig
 from tests.golden.rollout.stories import MEASURED, TIMED
 from tests.golden.rollout.stories_of_strategies import canary, on_gpus
 from tests.golden.rollout.world import TARGET, version
 from tests.rig.place import Place
 from tests.rig.test_rollout import namespace, place, rig, v2_at_20
-from tests.rig.test_rollout_strategies import act
+from tests.rig.test_rollout_strategies import act, kubectl, v2_comes
 from trainyard import naming
-from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT
+from trainyard.systems.cluster.port import CONTROLLER_REVISION, DEPLOYMENT, POD, Obj, Ref
 
 __all__ = ["namespace", "place", "rig"]  # fixtures
 pytestmark = pytest.mark.rig
@@ -30,27 +26,34 @@ def serving(**fields: Any) -> dict[str, Any]:
     return {"kubernetes": {**TARGET["kubernetes"], "serving": {"replicas": 2, **fields}}}
 
 
-async def versions_with_pods(p: Place) -> set[str]:
-    return {d["metadata"]["labels"][naming.LABEL_VERSION] for d in await p.cluster.list(DEPLOYMENT, p.namespace)}
+async def deployments(p: Place) -> dict[str, Obj]:
+    """The Deployments, by version."""
+    found = await p.cluster.list(DEPLOYMENT, p.namespace)
+    return {d["metadata"]["labels"][naming.LABEL_VERSION]: d for d in found}
 
 
-async def pod_of_v2(rig: ApiServerRig, p: Place, status: dict[str, Any]) -> None:
+async def v2_by_name(p: Place, **spec: Any) -> None:
+    """v1 serves, by name, and then v2 is named: it has 20 %."""
+    await p.add(version("v1", 1))
+    await p.add(version("v2", 2))
+    await p.rollout(version={"name": "v1"}, **spec)
+    await p.settle(40)
+    await p.edit(version={"name": "v2"})
+    await p.settle()
+    assert await p.shares() == {"v1": 80, "v2": 20}
+
+
+async def pod_of_v2(p: Place, status: dict[str, Any]) -> None:
     """Give v2 a pod in this state, as a kubelet would tell."""
     stored = await p.cluster.list(CONTROLLER_REVISION, p.namespace)
     (labels,) = (s["metadata"]["labels"] for s in stored if s["data"]["version"] == "v2")
+    meta = {"name": "v2", "namespace": p.namespace, "labels": labels}
     spec = {"containers": [{"name": "server", "image": "server:1"}]}
-    obj = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "v2", "labels": labels}, "spec": spec}
-    await asyncio.to_thread(_made, rig, p.namespace, json.dumps(obj), json.dumps({"status": status}))
-
-
-def _made(rig: ApiServerRig, namespace: str, pod: str, status: str) -> None:
-    for arguments, stdin in (
-        (("create", "serviceaccount", "default"), ""),  # no controller makes it here, and no pod is taken without
-        (("create", "-f", "-"), pod),
-        (("patch", "pod", "v2", "--subresource=status", "--type=merge", "-p", status), ""),
-    ):
-        call = [rig.kubectl, "--kubeconfig", str(rig.kubeconfig), "--namespace", namespace, *arguments]
-        subprocess.run(call, input=stdin, text=True, check=True, capture_output=True)
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
+    # No controller makes the account here, and no pod is taken without it.
+    kubectl(p.rig, "create", "serviceaccount", "default", "--namespace", p.namespace)
+    await p.cluster.create(pod)
+    await p.cluster.patch(Ref(POD, p.namespace, "v2"), {"status": status}, status=True)
 
 
 # ---- another version, or the same one again ----
@@ -58,13 +61,7 @@ def _made(rig: ApiServerRig, namespace: str, pod: str, status: str) -> None:
 
 async def test_the_version_that_serves_is_wanted_again(place: Place) -> None:
     """Scenario 7: back at once, RolledBack, without a measurement."""
-    await place.add(version("v1", 1))
-    await place.add(version("v2", 2))
-    await place.rollout(version={"name": "v1"}, analysis=MEASURED)
-    await place.settle(40)
-    await place.edit(version={"name": "v2"})
-    await place.settle()
-    assert await place.shares() == {"v1": 80, "v2": 20}
+    await v2_by_name(place, analysis=MEASURED)
     asked = len(place.prometheus.queries)
     await place.edit(version={"name": "v1"})
     await place.settle()
@@ -72,7 +69,7 @@ async def test_the_version_that_serves_is_wanted_again(place: Place) -> None:
     assert (await place.endings())[0].startswith("v2 RolledBack: ")
     assert await place.condition("Degraded") == ("False", "AsWanted"), "nobody rejected it"
     await place.settle(40)
-    assert await versions_with_pods(place) == {"v1"}
+    assert set(await deployments(place)) == {"v1"}
     assert len(place.prometheus.queries) == asked
 
 
@@ -113,12 +110,7 @@ async def test_steps_are_edited_in_flight(place: Place) -> None:
 
 async def test_a_rejected_revision(place: Place) -> None:
     """Scenario 12: refused with its earlier verdict; a person tries it again, which is recorded; another one climbs."""
-    await place.add(version("v1", 1))
-    await place.add(version("v2", 2))
-    await place.rollout(version={"name": "v1"})
-    await place.settle(40)
-    await place.edit(version={"name": "v2"})
-    await place.settle()
+    await v2_by_name(place)
     await act(place, "Abort", 1)
     await place.edit(version={"name": "v1"})
     await place.settle(40)
@@ -148,10 +140,7 @@ async def test_a_rejected_revision(place: Place) -> None:
 async def test_a_canary_that_is_never_ready(place: Place) -> None:
     """Scenario 29: no weight, and aborted at the deadline; no time of a pause counts."""
     place.broken.add("v2")
-    await place.add(version("v1", 1))
-    await place.rollout(strategy=TIMED, target=serving(progressDeadlineSeconds=120))
-    await place.settle(40)
-    await place.add(version("v2", 2))
+    await v2_comes(place, strategy=TIMED, target=serving(progressDeadlineSeconds=120))
     await place.settle(60)
     await place.edit(paused=True)
     await place.settle(3600)
@@ -184,36 +173,28 @@ async def test_a_crash_loop_that_wobbles_does_not_evade_the_deadline(place: Plac
         (1, "FetchFailed: the model could not be fetched"),
     ],
 )
-async def test_the_model_cannot_be_had(rig: ApiServerRig, place: Place, code: int, why: str) -> None:
+async def test_the_model_cannot_be_had(place: Place, code: int, why: str) -> None:
     """Scenario 32: the canary is not available and says why; stable is not touched."""
     place.broken.add("v2")
-    await place.add(version("v1", 1))
-    await place.rollout(target=serving(progressDeadlineSeconds=120))
-    await place.settle(40)
-    stable = await place.cluster.list(DEPLOYMENT, place.namespace)
-    await place.add(version("v2", 2))
-    await place.settle()
+    await v2_comes(place, target=serving(progressDeadlineSeconds=120))
+    stable = (await deployments(place))["v1"]
     ended = {"terminated": {"exitCode": code}}
     fetch = {"name": "fetch", "image": "courier", "imageID": "", "ready": False, "restartCount": 3}
-    await pod_of_v2(rig, place, {"phase": "Pending", "initContainerStatuses": [{**fetch, "state": ended}]})
+    await pod_of_v2(place, {"phase": "Pending", "initContainerStatuses": [{**fetch, "state": ended}]})
     await place.settle(30)
     assert await place.condition("Available") == ("False", why.partition(":")[0])
     await place.settle(120)
     assert (await place.endings())[0] == f"v2 Aborted: not available within 120 s: {why}"
-    assert stable[0] in await place.cluster.list(DEPLOYMENT, place.namespace)
+    assert (await deployments(place))["v1"] == stable
     assert await place.shares() == {"v1": 100}
 
 
-async def test_no_accelerator_is_free(rig: ApiServerRig, place: Place) -> None:
+async def test_no_accelerator_is_free(place: Place) -> None:
     """Scenario 33: held with InsufficientCapacity for as long as it takes, and then it goes on."""
     place.broken.add("v2")
-    await place.add(version("v1", 1))
-    await place.rollout(strategy=canary({"setWeight": 50}, {"pause": {}}), target=on_gpus(2))
-    await place.settle(40)
-    await place.add(version("v2", 2))
-    await place.settle()
+    await v2_comes(place, strategy=canary({"setWeight": 50}, {"pause": {}}), target=on_gpus(2))
     scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-    await pod_of_v2(rig, place, {"phase": "Pending", "conditions": [scheduled]})
+    await pod_of_v2(place, {"phase": "Pending", "conditions": [scheduled]})
     await place.settle(7200)
     assert await place.condition("Available") == ("False", "InsufficientCapacity")
     assert await place.shares() == {"v1": 100}

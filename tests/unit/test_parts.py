@@ -9,7 +9,7 @@ WAITS = """
 import time
 try:
     print("waits", flush=True)
-    time.sleep(60)
+    time.sleep(60)  # a part at work: it is interrupted long before
 except KeyboardInterrupt:
     print("tidied up")
     raise SystemExit(2)

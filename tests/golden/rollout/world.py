@@ -13,7 +13,7 @@ from typing import Any
 from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.cluster import FakeCluster, Write
 from tests.fakes.metadata import FakeMetadata
-from tests.fakes.prometheus import ScriptedPrometheus, vector
+from tests.fakes.prometheus import ScriptedPrometheus, by_revision
 from tests.golden.rollout import safety, telling
 from trainyard import naming
 from trainyard.reconciling.cycle import Cycle, Outcome
@@ -389,12 +389,9 @@ class World:
         """One series per version that the route names, its value from its name and its weight."""
         route = self.cluster.look(ROUTE)
         backends = route["spec"]["rules"][-1]["backendRefs"] if route else []
-        series = []
-        for backend in backends:
-            revision = backend["name"].rpartition("-")[2]
-            labels = {"namespace": NAMESPACE, "rollout": NAME, "revision": revision, **more}
-            series.append((labels, value(self.version_of(revision), backend["weight"])))
-        return vector(at, *series)
+        weights = {b["name"].rpartition("-")[2]: b["weight"] for b in backends}
+        values = {revision: value(self.version_of(revision), weight) for revision, weight in weights.items()}
+        return by_revision(at, NAMESPACE, NAME, values, **more)
 
 
 def _of(errors: Callable[[str, datetime], float] | float, name: str, at: datetime) -> float:
