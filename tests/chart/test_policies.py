@@ -12,7 +12,7 @@ import yaml
 from local import builds
 from local.rig import ApiServerRig
 from tests.chart.charts import NAMESPACE, Helm, ci, one, rendered
-from tests.golden.rollout.world import version
+from tests.golden.rollout.manifests import version
 from tests.rig.kinds import CRDS
 from tests.rig.place import Place, connect
 from trainyard.systems.cluster.client import KubernetesCluster

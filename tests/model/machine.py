@@ -15,8 +15,9 @@ from typing import Any, Literal, TypeVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.golden.rollout.manifests import NAMESPACE, rollout, version
 from tests.golden.rollout.stories_of_strategies import on_gpus
-from tests.golden.rollout.world import KEY, NAMESPACE, ROUTE, World, rollout, version
+from tests.golden.rollout.world import KEY, ROUTE, World
 from tests.model.lagging import Lagging
 from trainyard.systems.cluster import port
 from trainyard.systems.cluster.port import Conflict, Ref, Unavailable

@@ -16,7 +16,7 @@ from local.rig import ApiServerRig
 from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.metadata import FakeMetadata
 from tests.fakes.prometheus import ScriptedPrometheus, by_revision
-from tests.golden.rollout.world import CONFIG, PARENTS, TARGET
+from tests.golden.rollout.manifests import CONFIG, PARENTS, TARGET
 from tests.rig.tiny_processes import audited
 from trainyard import naming
 from trainyard.reconciling.cycle import Cycle

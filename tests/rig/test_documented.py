@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.golden.rollout.world import CONFIG, rollout
+from tests.golden.rollout.manifests import CONFIG, rollout
 from tests.rig.kinds import Api, Obj, full
 from trainyard.resources.rollout import Rollout
 from trainyard.rollout import freeze, questions

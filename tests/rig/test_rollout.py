@@ -11,7 +11,7 @@ import pytest
 
 from local import builds
 from local.rig import ApiServerRig
-from tests.golden.rollout.world import PARENTS, version
+from tests.golden.rollout.manifests import PARENTS, version
 from tests.rig.place import OPERATOR, Place, connect
 from tests.unit.rollout.making import pod_template
 from trainyard import naming

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from tests.golden.rollout.manifests import TARGET, version
 from tests.golden.rollout.stories import MEASURED, TIMED
 from tests.golden.rollout.stories_of_strategies import canary, on_gpus
-from tests.golden.rollout.world import TARGET, version
 from tests.rig.place import Place
 from tests.rig.test_rollout import namespace, place, rig, v2_at_20
 from tests.rig.test_rollout_strategies import act, kubectl, v2_comes

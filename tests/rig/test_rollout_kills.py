@@ -21,7 +21,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from examples.demo import manifests
 from local import builds
 from local.rig import ApiServerRig
-from tests.golden.rollout.world import version
+from tests.golden.rollout.manifests import version
 from tests.rig.kinds import CRDS
 from tests.rig.watched import Mortal, World, do_nothing
 from trainyard.systems.cluster.port import MODEL_VERSION, Ref

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from local.rig import ApiServerRig
+from tests.golden.rollout.manifests import TARGET, version
 from tests.golden.rollout.stories_of_strategies import BESIDE, canary, on_gpus
-from tests.golden.rollout.world import TARGET, version
 from tests.rig.place import Place
 from tests.rig.test_rollout import namespace, place, rig
 from trainyard.systems.cluster.port import DEPLOYMENT, HTTP_ROUTE, SERVICE

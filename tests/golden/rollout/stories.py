@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from tests.golden.rollout.world import World, rollout, version
+from tests.golden.rollout.manifests import rollout, version
+from tests.golden.rollout.world import World
 from trainyard.systems.prometheus.port import Answer
 
 ERRORS = [{"name": "errors", "builtin": "ErrorRate", "max": "0.01", "failureLimit": 2}]

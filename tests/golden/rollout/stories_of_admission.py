@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from tests.golden.rollout.manifests import NAMESPACE, TARGET, version
 from tests.golden.rollout.stories import TIMED, v1_serves, v2_comes
-from tests.golden.rollout.world import NAMESPACE, TARGET, World, version
+from tests.golden.rollout.world import World
 from trainyard.systems.cluster.port import DEPLOYMENT, HTTP_ROUTE, Forbidden, Invalid, Kind, Ref
 
 

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from tests.golden.rollout.manifests import version
 from tests.golden.rollout.stories import MEASURED, v1_serves
 from tests.golden.rollout.stories_of_people import MORNING, until
 from tests.golden.rollout.stories_of_strategies import A_B, SHARED, arms
-from tests.golden.rollout.world import World, version
+from tests.golden.rollout.world import World
 
 
 async def _into_the_window(w: World, begins: str, **more: Any) -> None:

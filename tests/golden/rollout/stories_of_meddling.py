@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from tests.golden.rollout.manifests import TARGET
 from tests.golden.rollout.stories import MEASURED, TIMED, v1_serves, v2_comes
-from tests.golden.rollout.world import TARGET, World
+from tests.golden.rollout.world import World
 from trainyard.systems.prometheus.port import Answer
 
 REDIRECT = {"type": "RequestRedirect", "requestRedirect": {"hostname": "elsewhere.example", "statusCode": 302}}

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from tests.golden.rollout.manifests import NAMESPACE, rollout, version
 from tests.golden.rollout.stories import MEASURED, TIMED, v1_serves
-from tests.golden.rollout.world import NAMESPACE, START, World, rollout, version
+from tests.golden.rollout.world import START, World
 from trainyard.systems.cluster import port
 from trainyard.systems.cluster.port import Ref
 

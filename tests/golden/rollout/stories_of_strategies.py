@@ -4,8 +4,9 @@ import math
 from datetime import datetime
 from typing import Any
 
+from tests.golden.rollout.manifests import TARGET, rollout, version
 from tests.golden.rollout.stories import ERRORS, MEASURED, v2_comes
-from tests.golden.rollout.world import KEY, START, TARGET, World, rollout, version
+from tests.golden.rollout.world import KEY, START, World
 from trainyard.systems.cluster.port import DEPLOYMENT, HTTP_ROUTE, ROLLOUT, SERVICE
 from trainyard.systems.prometheus.port import Answer
 

@@ -1,7 +1,8 @@
 """Stories of one Rollout whose pods, route, status or life are taken away, or stand in somebody's way."""
 
+from tests.golden.rollout.manifests import NAMESPACE, TARGET, rollout
 from tests.golden.rollout.stories import v1_serves, v2_comes
-from tests.golden.rollout.world import KEY, NAMESPACE, ROUTE, TARGET, World, rollout
+from tests.golden.rollout.world import KEY, ROUTE, World
 from trainyard.systems.cluster.port import DEPLOYMENT, HTTP_ROUTE, ROLLOUT, SERVICE, Ref
 
 # ---- pods and traffic ----

@@ -6,9 +6,10 @@ counted.
 
 import pytest
 
+from tests.golden.rollout.manifests import TARGET
 from tests.golden.rollout.stories import MEASURED, TIMED, v2_comes
 from tests.golden.rollout.stories_of_strategies import ab, arms, canary
-from tests.golden.rollout.world import TARGET, World
+from tests.golden.rollout.world import World
 
 HOUR = 3600.0
 BOTH_WAYS = pytest.mark.parametrize("jump", [HOUR, -HOUR], ids=["forward", "back"])

@@ -15,76 +15,25 @@ from tests.fakes.cluster import FakeCluster, Write
 from tests.fakes.metadata import FakeMetadata
 from tests.fakes.prometheus import ScriptedPrometheus, by_revision
 from tests.golden.rollout import safety, telling
+from tests.golden.rollout.manifests import CONFIG, NAME, NAMESPACE, PARENTS, condition
 from trainyard import naming
 from trainyard.reconciling.cycle import Cycle, Outcome
 from trainyard.reconciling.plan import Record
 from trainyard.reconciling.tracking import TrackedCluster, Visit, visiting
 from trainyard.rollout.room import RolloutRoom
-from trainyard.systems.bundle import Config, Systems
+from trainyard.systems.bundle import Systems
 from trainyard.systems.cluster import port
 from trainyard.systems.cluster.port import Conflict, Forbidden, Invalid, Obj, Ref
 from trainyard.systems.prometheus.port import Answer
 
-NAMESPACE = "team"
-NAME = "churn"
 START = datetime(2026, 11, 24, 6, 0, 0, tzinfo=UTC)
 KEY = Ref(port.ROLLOUT, NAMESPACE, NAME)
 ROUTE = Ref(port.HTTP_ROUTE, NAMESPACE, NAME)
-PARENTS = [{"name": "gateway", "namespace": "infra"}]
-CONFIG = Config(
-    courier_image="trainyard/operator:1",
-    server_images={"TensorFlow": "trainyard/server:1"},
-    bucket="models",
-    store_endpoint="http://store:9000",
-    scrape_interval_seconds=2,
-    custom_queries=True,
-    proven_actions=True,
-)
-TARGET: dict[str, Any] = {
-    "kubernetes": {
-        "serving": {"replicas": 2},
-        "traffic": {"parentRefs": PARENTS, "hostnames": ["churn.test"]},
-    }
-}
-CANARY = [{"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {"durationSeconds": 60}}]
-
 REFUSED_AGAIN_SECONDS = 10.0  # the worker's backoff
 
 
 class Killed(BaseException):
     """The operator's process ended right after a write."""
-
-
-def version(name: str, minute: int, ready: bool = True) -> dict[str, Any]:
-    """A ModelVersion as its own room leaves it."""
-    return {
-        "apiVersion": naming.API_VERSION,
-        "kind": "ModelVersion",
-        "metadata": {"name": name, "namespace": NAMESPACE},
-        "spec": {
-            "model": "churn",
-            "artifact": {
-                "uri": f"s3://models/team/churn/{name}/",
-                "digest": naming.digest(name),
-                "format": "SavedModel",
-            },
-            "createdAt": f"2026-11-24T05:{minute:02d}:00.000000Z",
-        },
-        "status": {"conditions": [_condition("Ready", ready)]},
-    }
-
-
-def rollout(name: str = NAME, **spec: Any) -> dict[str, Any]:
-    """A Rollout; keyword arguments lay over the spec's fields."""
-    base: dict[str, Any] = {
-        "model": "churn",
-        "version": {"latest": {}},
-        "target": TARGET,
-        "strategy": {"canary": {"steps": CANARY}},
-        "scaleDownDelaySeconds": 30,
-    }
-    meta = {"name": name, "namespace": NAMESPACE}
-    return {"apiVersion": naming.API_VERSION, "kind": "Rollout", "metadata": meta, "spec": base | spec}
 
 
 @dataclass
@@ -160,7 +109,7 @@ class World:
     def set_ready(self, name: str, ready: bool) -> None:
         """Change whether a version is ready."""
         ref = Ref(port.MODEL_VERSION, NAMESPACE, name)
-        self.cluster.edit(ref, {"status": {"conditions": [_condition("Ready", ready)]}}, status=True)
+        self.cluster.edit(ref, {"status": {"conditions": [condition("Ready", ready)]}}, status=True)
 
     def lose_status(self) -> None:
         """Take the status away, as a backup tool does."""
@@ -396,11 +345,6 @@ class World:
 
 def _of(errors: Callable[[str, datetime], float] | float, name: str, at: datetime) -> float:
     return errors(name, at) if callable(errors) else errors
-
-
-def _condition(kind: str, status: bool) -> dict[str, Any]:
-    reason = "Ready" if status else "NotReady"
-    return {"type": kind, "status": "True" if status else "False", "reason": reason, "message": ""}
 
 
 def _ref(kind: port.Kind, obj: Obj) -> Ref:

@@ -20,7 +20,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from local import builds
 from local.rig import ApiServerRig
-from tests.golden.rollout.world import PARENTS, version
+from tests.golden.rollout.manifests import PARENTS, version
 from tests.rig.faults.proxy import ApiProxy, Seen
 from tests.rig.kinds import CRDS
 from tests.rig.watched import Mortal, World

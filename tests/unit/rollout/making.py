@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.golden.rollout.world import CONFIG, TARGET, World
-from tests.golden.rollout.world import rollout as manifest
+from tests.golden.rollout.manifests import CONFIG, TARGET
+from tests.golden.rollout.manifests import rollout as manifest
+from tests.golden.rollout.world import World
 from trainyard import naming
 from trainyard.resources.rollout import RevisionStatus, Rollout, RolloutStatus, Serving
 from trainyard.rollout import rendering, revisions

@@ -10,7 +10,7 @@ from tests.fakes.artifacts import FakeArtifacts
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.metadata import FakeMetadata
 from tests.fakes.prometheus import ScriptedPrometheus, one, vector
-from tests.golden.rollout.world import CONFIG
+from tests.golden.rollout.manifests import CONFIG
 from tests.unit.rollout.making import revision, rollout
 from trainyard.resources.rollout import Rollout, RolloutStatus
 from trainyard.rollout import asking, comparing, progress

@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.golden.rollout.manifests import CONFIG, NAMESPACE, TARGET, rollout, version
 from tests.golden.rollout.stories import ERRORS, MEASURED, TIMED, v1_serves, v2_comes
-from tests.golden.rollout.world import CONFIG, KEY, NAMESPACE, ROUTE, TARGET, World, rollout, version
+from tests.golden.rollout.world import KEY, ROUTE, World
 from tests.unit.rollout.making import serving, told
 from trainyard.reconciling.plan import Action
 from trainyard.rollout.act import act

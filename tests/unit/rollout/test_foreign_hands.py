@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from tests.golden.rollout.manifests import CANARY, NAMESPACE, rollout, version
 from tests.golden.rollout.stories import v1_serves, v2_comes
-from tests.golden.rollout.world import CANARY, KEY, NAMESPACE, ROUTE, World, rollout, version
+from tests.golden.rollout.world import KEY, ROUTE, World
 from tests.unit.rollout.making import events, told
 from trainyard import naming
 from trainyard.rollout import weights

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.golden.rollout.manifests import NAMESPACE, rollout
 from tests.golden.rollout.stories import v1_serves, v2_comes
-from tests.golden.rollout.world import KEY, NAMESPACE, ROUTE, World, rollout
+from tests.golden.rollout.world import KEY, ROUTE, World
 from tests.unit.rollout.making import events
 from trainyard import naming
 from trainyard.systems.cluster.port import (

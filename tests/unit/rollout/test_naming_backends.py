@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.golden.rollout.manifests import version
 from tests.golden.rollout.stories import v1_serves, v2_comes
 from tests.golden.rollout.stories_of_strategies import BESIDE, canary, on_gpus
-from tests.golden.rollout.world import ROUTE, World, version
+from tests.golden.rollout.world import ROUTE, World
 from trainyard.reconciling.plan import Plan
 from trainyard.rollout.decide import decide
 from trainyard.rollout.room import RolloutRoom

@@ -1,7 +1,8 @@
 """Pods that do not come, die or wobble: what is said, and for how long it is borne."""
 
+from tests.golden.rollout.manifests import NAMESPACE, version
 from tests.golden.rollout.stories import MEASURED, v1_serves, v2_comes
-from tests.golden.rollout.world import NAMESPACE, ROUTE, World, version
+from tests.golden.rollout.world import ROUTE, World
 from tests.unit.rollout.making import told
 from trainyard.rollout.pods import trouble
 from trainyard.systems.cluster.port import DEPLOYMENT, Ref

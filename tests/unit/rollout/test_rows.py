@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from tests.golden.rollout.manifests import NAMESPACE
 from tests.golden.rollout.stories import v1_serves, v2_comes
-from tests.golden.rollout.world import NAMESPACE, ROUTE, World
+from tests.golden.rollout.world import ROUTE, World
 from trainyard.reconciling.plan import Record
 from trainyard.systems.cluster.port import DEPLOYMENT, Ref
 

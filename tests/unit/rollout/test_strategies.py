@@ -8,9 +8,10 @@ import pytest
 import yaml
 
 from tests.fakes.cluster import FakeCluster
+from tests.golden.rollout.manifests import NAMESPACE, TARGET, version
 from tests.golden.rollout.stories import v1_serves, v2_comes
 from tests.golden.rollout.stories_of_strategies import BESIDE, canary, on_gpus
-from tests.golden.rollout.world import KEY, NAMESPACE, TARGET, World, version
+from tests.golden.rollout.world import KEY, World
 from tests.unit.rollout.making import NOW, revision, rollout, situation, told
 from trainyard.resources.rollout import Rollout, Serving, Strategy
 from trainyard.resources.rollout_strategy import Cookie

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from tests.golden.rollout.manifests import CONFIG, version
 from tests.golden.rollout.stories import v1_serves, v2_comes
 from tests.golden.rollout.stories_of_people import MORNING
-from tests.golden.rollout.world import CONFIG, World, version
+from tests.golden.rollout.world import World
 from tests.unit.rollout.making import candidate, events, revision, situation, told
 from trainyard.resources.rollout import HistoryEntry, Outcome
 from trainyard.rollout import history, revisions
