@@ -19,6 +19,7 @@ from tests.golden.rollout.manifests import NAMESPACE, rollout, version
 from tests.golden.rollout.stories_of_strategies import on_gpus
 from tests.golden.rollout.world import KEY, ROUTE, World
 from tests.model.lagging import Lagging
+from tests.model.specs import BRANCHES, COMPARED, LADDERS, MEASURED, STRATEGIES
 from trainyard.systems.cluster import port
 from trainyard.systems.cluster.port import Conflict, Ref, Unavailable
 from trainyard.systems.prometheus.port import Answer
@@ -27,45 +28,6 @@ Result = TypeVar("Result")
 # What follows an event: nothing, the operator's visit, a turn of everybody, or some time in which all go on.
 Then = Literal["", "visit", "turn", "time"]
 THEN = ("visit", "turn", "visit", "time", "")
-METRICS: list[dict[str, Any]] = [{"name": "errors", "builtin": "ErrorRate", "max": "0.01", "failureLimit": 1}]
-MEASURED: dict[str, Any] = {"intervalSeconds": 10, "minRequests": 10, "maxHoldSeconds": 300, "metrics": METRICS}
-COMPARED: dict[str, Any] = {
-    **MEASURED,
-    "metrics": [{"name": "errors", "builtin": "ErrorRate", "margin": "0.01", "sequential": {"alpha": "0.05"}}],
-}
-LADDERS: tuple[list[dict[str, Any]], ...] = (
-    [],
-    [{"setWeight": 20}, {"pause": {"durationSeconds": 30}}, {"setWeight": 60}, {"pause": {"durationSeconds": 30}}],
-    [{"setWeight": 10}, {"pause": {}}, {"setWeight": 100}, {"pause": {"durationSeconds": 20}}],
-    [
-        {"setHeaderRoute": {"name": "testers", "match": [{"name": "X-Tester", "exact": "1"}]}},
-        {"setMirrorRoute": {"percent": 100}},
-        {"pause": {"durationSeconds": 20}},
-        {"setWeight": 30},
-        {"analysis": {"count": 2}},
-    ],
-    [{"setWeight": 50}, {"setWeight": 10}, {"pause": {"durationSeconds": 10}}],
-)
-STRATEGIES: tuple[dict[str, Any], ...] = (
-    *({"canary": {"steps": steps}} for steps in LADDERS),
-    {"canary": {"steps": LADDERS[1], "sessionAffinity": {"cookie": {}}, "replicas": {"count": 1}}},
-    {"canary": {"steps": LADDERS[1], "maxExtraAccelerators": 1}},
-    {"canary": {"steps": LADDERS[2], "maxExtraAccelerators": 2, "replicas": {"percent": 100}}},
-    {"blueGreen": {"autoPromotionSeconds": 20, "afterSwitchSeconds": 30}},
-    {"blueGreen": {"preview": {"header": {"name": "X-Preview", "value": "1"}}}},
-    {
-        "experiment": {
-            "share": 20,
-            "assignment": {"cookie": {}},
-            "durationSeconds": 120,
-            "minPerArm": 10,
-            "decideOn": "errors",
-            "hypothesis": "NonInferior",
-            "margin": "0.05",
-        }
-    },
-)
-BRANCHES = ("canary", "blueGreen", "experiment")
 HELD = (port.MODEL_VERSION, port.DEPLOYMENT, port.HTTP_ROUTE, port.SERVICE, port.CONTROLLER_REVISION, port.POD)
 TROUBLE = (Answer(failure="Prometheus timed out"), Answer(samples=()), Answer(unusable="string"), float("nan"), 0.5)
 COMING_TO_REST_SECONDS = 3600.0
