@@ -164,15 +164,18 @@ def simulated_accelerators(kubectl: Path, kubeconfig: Path) -> list[str]:
     """Command line that keeps the node's simulated GPUs there: watches the node, patches its status when they miss.
 
     No device stands behind them; they let pods that ask for a GPU be scheduled and counted. A kubelet that
-    starts again clears them, hence a watch and not one patch.
+    starts again clears them, hence a watch and not one patch. The API server ends every watch, after 30 to 60
+    minutes by its defaults, and `kubectl get --watch` with it; the next begins in the same process.
     """
     client = f"{shlex.quote(str(kubectl))} --kubeconfig={shlex.quote(str(kubeconfig))}"
     amount = {GPU: str(SIMULATED_GPUS)}
     patch = json.dumps({"status": {"capacity": amount, "allocatable": amount}})
     field = "{.status.allocatable." + GPU.replace(".", "\\.") + '}{"\\n"}'
     script = f"""\
-{client} get node {NODE} --watch -o jsonpath={shlex.quote(field)} | while read -r offered; do
-  [ "$offered" = {SIMULATED_GPUS} ] || {client} patch node {NODE} --subresource=status -p {shlex.quote(patch)}
-done
-sleep 1"""
+while :; do
+  {client} get node {NODE} --watch -o jsonpath={shlex.quote(field)} | while read -r offered; do
+    [ "$offered" = {SIMULATED_GPUS} ] || {client} patch node {NODE} --subresource=status -p {shlex.quote(patch)}
+  done
+  sleep 1
+done"""
     return ["sh", "-c", script]

@@ -1,12 +1,15 @@
 """The API-server rig: real answers, an audit log, several at once, nothing left."""
 
 import json
+import os
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from local import processes
+from local import addresses, node, processes
+from local.cluster import comes
 from local.rig import ApiServerRig
 
 pytestmark = pytest.mark.rig
@@ -53,3 +56,44 @@ def test_a_wrong_flag_is_told_with_the_servers_own_words(tmp_path: Path):
     with pytest.raises(RigFailed, match="no-such-flag"), ApiServerRig(tmp_path, flags=("--no-such-flag",)):
         pass
     assert servers_in(tmp_path) == []
+
+
+def test_simulated_gpus_come_back_though_the_api_server_ends_every_watch(tmp_path: Path):
+    with ApiServerRig(tmp_path, flags=("--min-request-timeout=1",)) as rig:
+        kubectl(rig, "create", "-f", str(node_alone(tmp_path)))
+        command = node.simulated_accelerators(Path(rig.kubectl), rig.kubeconfig)
+        with subprocess.Popen(command, start_new_session=True) as keeper:
+            try:
+                assert comes(lambda: gpus(rig) == str(addresses.SIMULATED_GPUS), within=60)
+                assert comes(lambda: watches_ended(rig) >= 2, within=60)
+                kubectl(
+                    rig, "patch", "node", addresses.NODE, "--subresource=status", "-p", json.dumps(nothing_offered())
+                )
+                assert comes(lambda: gpus(rig) == str(addresses.SIMULATED_GPUS), within=60)
+                assert keeper.poll() is None
+            finally:
+                os.killpg(keeper.pid, signal.SIGKILL)
+
+
+def node_alone(folder: Path) -> Path:
+    file = folder / "node.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "Node", "metadata": {"name": addresses.NODE}}))
+    return file
+
+
+def nothing_offered() -> dict[str, object]:
+    return {"status": {"capacity": {addresses.GPU: "0"}, "allocatable": {addresses.GPU: "0"}}}
+
+
+def gpus(rig: ApiServerRig) -> str | None:
+    told = json.loads(kubectl(rig, "get", "node", addresses.NODE, "-o", "json").stdout)
+    return told.get("status", {}).get("allocatable", {}).get(addresses.GPU)
+
+
+def watches_ended(rig: ApiServerRig) -> int:
+    asked = [json.loads(line) for line in rig.audit_log.read_text().splitlines()]
+    return sum(
+        (one["verb"], one["objectRef"]["resource"], one["stage"]) == ("watch", "nodes", "ResponseComplete")
+        for one in asked
+        if "objectRef" in one and one["user"]["username"] == "admin"
+    )
