@@ -106,10 +106,14 @@ def _entry(known: Sequence[Tried], flags: Flags) -> Tried | None:
 
 
 def _stable_of(known: Sequence[Tried], entry: Tried | None, serving: Mapping[str, str]) -> str:
-    """Return what served while a canary was tried: what was promoted last before it."""
+    """Return what served while a canary was tried: what was promoted last before it, "" where nothing tells.
+
+    What serves today did so then, if nothing was promoted since.
+    """
     if entry is None:
         return serving.get("revision", "")
     earlier = [t.revision for t in known if t.outcome in PROMOTED and t.finished <= entry.started and t != entry]
     if earlier:
         return earlier[0]
-    return "" if serving.get("revision") == entry.revision else serving.get("revision", "")
+    since = any(t.outcome in PROMOTED and t.finished > entry.started for t in known)
+    return "" if since else serving.get("revision", "")

@@ -21,17 +21,18 @@ from trainyard.replay.world import World
 from trainyard.resources.base import first_wrong
 from trainyard.resources.conditions import find
 from trainyard.resources.rollout import Rollout
-from trainyard.rollout import asking, revisions
+from trainyard.rollout import asking, progress, revisions
 from trainyard.rollout.asking import Shared
 from trainyard.rollout.blocks import Block
 from trainyard.rollout.decide import decide
 from trainyard.rollout.state import Candidate, Measurement
 from trainyard.rollout.times import stamp
 from trainyard.systems.bundle import Config, Systems
-from trainyard.systems.prometheus.port import Prometheus
+from trainyard.systems.prometheus.port import Prometheus, Sample
 
 MOST_VISITS = 200  # of one moment; more is a fault, not a rollout
 MOST_MEASUREMENTS = 20_000  # of a range: some minutes of a person's time
+AS_GOOD_AS_NONE = 0.01  # percent: what the canary had then is so little of all requests where the weight is 0
 PATIENCE = 50  # queries that fail before any was answered
 SERVER = "replayed"
 
@@ -143,11 +144,14 @@ class _Replay:
         self.world.clock += seconds
 
     def _promote_at_pause(self) -> bool:
-        """Be the person that a pause waits for, where that is asked for: one who promotes once all metrics passed."""
+        """Be the person that a pause waits for, where that is asked for: one who promotes once all metrics passed.
+
+        At a preview's weight 0 nothing is measured while it waits.
+        """
         rollout = _read(self.world.obj)
         moving = find(rollout.status.conditions, "Reconciling")
         passing = self.world.progress is not None and self.world.progress.passing
-        ready = passing or not rollout.spec.analysis.metrics
+        ready = passing or not progress.is_measured(rollout, rollout.status)
         waits = self.policy.pass_pauses and moving is not None and moving.reason == "WaitsForPromotion"
         if waits and ready:
             self.promoted += 1
@@ -224,17 +228,19 @@ def _kubernetes(rollout: Rollout) -> Any:
 
 
 def _in_proportion(measurement: Measurement, rollout: Rollout) -> Measurement:
-    """Return a measurement in which stable got the share that the replay's weight leaves to it."""
+    """Return a measurement in which stable got the share that the replay's weight leaves to it.
+
+    Also where stable was gone by then. The canary's own count stays: `minRequests` is about that.
+    """
     samples, status = measurement.requests.samples, rollout.status
     if samples is None or status.stable is None or status.canary is None:
         return measurement
     stable = status.stable.revision
     ours = sum(s.value for s in samples if s.labels.get("revision") == status.canary.revision)
-    theirs = ours * (100 - status.weight) / status.weight if status.weight else None
-    if theirs is None:
-        return measurement
-    scaled = [replace(s, value=theirs) if s.labels.get("revision") == stable else s for s in samples]
-    return replace(measurement, requests=replace(measurement.requests, samples=tuple(scaled)))
+    theirs = ours * (100 - status.weight) / (status.weight or AS_GOOD_AS_NONE)
+    others = [sample for sample in samples if sample.labels.get("revision") != stable]
+    scaled = (*others, Sample({"revision": stable}, measurement.at.timestamp(), theirs))
+    return replace(measurement, requests=replace(measurement.requests, samples=scaled))
 
 
 def _as_declared(measurement: Measurement, rollout: Rollout) -> Measurement:

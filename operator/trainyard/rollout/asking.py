@@ -74,6 +74,16 @@ class Asking:
         return max(self.window, analysis.SCRAPES_IN_WINDOW * self.systems.config.pod_scrape_interval_seconds)
 
     @property
+    def present(self) -> Form:
+        """The question who is there now: requests over the shortest window, which a revision that is idle answers too.
+
+        Blocks end seldom, and what has been read of them stays: they tell of the past alone.
+        """
+        source = self.rollout.spec.analysis.source
+        window = analysis.SCRAPES_IN_WINDOW * self.systems.config.scrape_interval_seconds
+        return Form(source, "Requests", window, more=self._labels_of(source))
+
+    @property
     def subject(self) -> Subject:
         """Whose series are asked for."""
         roles = (self.rollout.status.canary, self.rollout.status.stable)
@@ -107,6 +117,7 @@ class Asking:
         """Let others ask for this Rollout too when their turn comes first."""
         metrics = [metric for metric in self.metrics if not metric.sequential]
         forms = [self.count, *(self.form(metric) for metric in metrics)]
+        forms += [self.present] if len(metrics) < len(self.metrics) else []
         for form in forms:
             if form:
                 self.shared.instants.expect(form, self.subject, self.at)
@@ -177,23 +188,31 @@ class Asking:
     async def _blocks(self, metric: AnalysisMetric) -> Blocks | None:
         """Return what both revisions did in each block since the step's start, None before the first has passed."""
         warm = self.started + timedelta(seconds=self.rollout.spec.analysis.warm_up_seconds)
-        grid = blocks.grid(warm, self.at - timedelta(seconds=self._delay(metric)), self.window)
+        delay = self._delay(metric)
+        grid = blocks.grid(warm, self.at - timedelta(seconds=delay), self.window)
         if grid is None:
             return None
         form = self.form(metric)
         if form is None:
-            return await self._own_blocks(metric.ratio, grid) if metric.ratio else None
-        arm = await self.shared.ranges.ask(self.systems.prometheus, form, self.subject, grid, self.at)
+            return await self._own_blocks(metric.ratio, grid, delay) if metric.ratio else None
+        arm, now = await asyncio.gather(
+            self.shared.ranges.ask(self.systems.prometheus, form, self.subject, grid, self.at, delay),
+            self._shared(self.present),
+        )
         canary, stable = self.subject.revisions
-        return blocks.made(grid, arm, arm, (canary, stable))
+        found = blocks.made(grid, arm, arm, (canary, stable))
+        return blocks.up_to_now(found, [_part(now, revision) for revision in (canary, stable)])
 
-    async def _own_blocks(self, ratio: Ratio, grid: Grid) -> Blocks:
+    async def _own_blocks(self, ratio: Ratio, grid: Grid, delay: int) -> Blocks:
         try:
             sides = [self._raw(side, role) for role in (0, 1) for side in (ratio.good, ratio.total)]
         except queries_custom.QueryRefused as refused:
             return Blocks(unusable=str(refused))
-        ours, all_ours, theirs, all_theirs = await self._ranges(sides, grid)
-        return blocks.made(grid, (ours, all_ours), (theirs, all_theirs), (None, None))
+        (ours, all_ours, theirs, all_theirs), now = await asyncio.gather(
+            self._ranges(sides, grid), asyncio.gather(*(self._asked(total, delay) for total in (sides[1], sides[3])))
+        )
+        found = blocks.made(grid, (ours, all_ours), (theirs, all_theirs), (None, None))
+        return blocks.up_to_now(found, now)
 
     def _raw(self, query: str, role: int) -> str:
         values = self._values(role) or {}
@@ -241,3 +260,10 @@ class Asking:
             "stableRevision": stable.revision,
             "window": f"{self.window}s",
         }
+
+
+def _part(answer: Answer, revision: str) -> Answer:
+    """Return the samples of one revision."""
+    if answer.samples is None:
+        return answer
+    return replace(answer, samples=tuple(s for s in answer.samples if s.labels.get("revision") == revision))

@@ -8,13 +8,15 @@ Used by `asking` and `comparing`.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from trainyard.systems.prometheus.port import RangeAnswer, Series
+from trainyard.systems.prometheus.port import Answer, RangeAnswer, Series
 
 MOST_BLOCKS = 128  # two queries with a series per pod stay under the 1 MiB of an answer for 150 pods
+PROCESS = ("instance", "pod")  # labels that tell one scraped process from another
 Arm = tuple[RangeAnswer, RangeAnswer]  # (part, total)
+Labels = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Blocks:
 
     seen: until when Prometheus knew both revisions (Unix seconds), None where it never knew one of them. parts: whether
     the canary and stable have any series of the part at all. The test counts information in base_seconds, so that
-    doubling changes nothing.
+    doubling changes nothing. is_present: whether both are there at the moment of measuring, long after the last block
+    as it may be.
     """
 
     canary: tuple[Block, ...] = ()
@@ -61,6 +64,7 @@ class Blocks:
     parts: tuple[bool, bool] = (True, True)
     step_seconds: int = 1
     base_seconds: int = 1
+    is_present: bool = True
     failure: str = ""
     unusable: str = ""
     warnings: tuple[str, ...] = ()
@@ -102,11 +106,26 @@ def made(grid: Grid, canary: Arm, stable: Arm, revisions: tuple[str | None, str 
     )
 
 
+def up_to_now(found: Blocks, answers: Sequence[Answer]) -> Blocks:
+    """Add what Prometheus says at the moment of measuring: of each revision, the counters that it has."""
+    failure = next((a.failure for a in answers if a.failure), "")
+    unusable = next((a.unusable for a in answers if a.unusable), "")
+    return replace(
+        found,
+        failure=found.failure or failure,
+        unusable=found.unusable or unusable,
+        is_present=all(answer.samples for answer in answers),
+    )
+
+
 class _Counters:
     """The counters of one revision: labels -> time -> value."""
 
     def __init__(self, arm: Arm, revision: str | None) -> None:
         self.parts, self.totals = (_by_labels(answer.series or (), revision) for answer in arm)
+        self.processes: dict[Labels, list[Mapping[float, float]]] = {}
+        for labels, points in self.totals.items():
+            self.processes.setdefault(_process(labels), []).append(points)
 
     @property
     def seen(self) -> float | None:
@@ -120,34 +139,39 @@ class _Counters:
 
     def blocks(self, times: Sequence[float]) -> tuple[Block, ...]:
         """Return the increases between one moment and the next."""
-        totals = [_increases(points, times) for points in self.totals.values()]
+        totals = [_increases(self._from_zero(labels, points, times), times) for labels, points in self.totals.items()]
         parts = [_increases(self._from_zero(labels, points, times), times) for labels, points in self.parts.items()]
         nothing = [0.0] * (len(times) - 1)
         sums = (map(sum, zip(nothing, *found, strict=True)) for found in (parts, totals))
         return tuple(Block(end, part, total) for end, part, total in zip(times[1:], *sums, strict=True))
 
     def _from_zero(
-        self, labels: tuple[tuple[str, str], ...], points: Mapping[float, float], times: Sequence[float]
+        self, labels: Labels, points: Mapping[float, float], times: Sequence[float]
     ) -> Mapping[float, float]:
         """Add the zeros of a counter that does not exist yet: the process was there, the first error was not.
 
-        The process is known by the total of the same labels, else by any total of the revision.
+        A process is known by all its totals (one by code, one by path); where it has none, by any of the revision.
         """
-        process = self.totals.get(labels) or {t: 0.0 for found in self.totals.values() for t in found}
-        filled, new, before = dict(points), True, -math.inf
+        process = self.processes.get(_process(labels)) or [{t: 0.0 for found in self.totals.values() for t in found}]
+        before: dict[int, float] = {}
+        filled, new = dict(points), True
         for time in times:
-            if time in process:
-                new, before = new or process[time] < before, process[time]  # less than before: it started again
+            there = {number: found[time] for number, found in enumerate(process) if time in found}
+            new = new or any(value < before.get(number, -math.inf) for number, value in there.items())  # started again
+            before |= there
             if time in points:
                 new = False
-            elif new and time in process:
+            elif new and there:
                 filled[time] = 0.0
         return filled
 
 
-def _by_labels(
-    series: Sequence[Series], revision: str | None
-) -> dict[tuple[tuple[str, str], ...], Mapping[float, float]]:
+def _process(labels: Labels) -> Labels:
+    """Return what names the process that a counter is of: its instance, or pod; all its labels where neither does."""
+    return next(((pair,) for name in PROCESS for pair in labels if pair[0] == name), labels)
+
+
+def _by_labels(series: Sequence[Series], revision: str | None) -> dict[Labels, Mapping[float, float]]:
     return {
         tuple(sorted(one.labels.items())): {time: value for time, value in one.points if math.isfinite(value)}
         for one in series

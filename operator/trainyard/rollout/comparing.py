@@ -16,6 +16,7 @@ from trainyard.rollout.sequential import Estimate
 
 SHARES = ("ErrorRate", "SlowShare")
 WORSE = "WorseThanMargin"
+WHOLE = 1e-6  # so near to a whole number is one
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,13 @@ def estimated(metric: AnalysisMetric, blocks: Blocks) -> Estimate | None:
 
 
 def _is_proportion(metric: AnalysisMetric, blocks: Blocks) -> bool:
-    """Whether the metric counts some of all; a ratio of anything else (a mean) has no binomial variance."""
+    """Whether the metric counts some of all; a ratio of anything else (a mean) has no binomial variance.
+
+    What is counted comes in ones: a mean of seconds, below 1, is not taken for a share.
+    """
     both = (*blocks.canary, *blocks.stable)
-    return metric.builtin in SHARES or sum(b.part for b in both) <= sum(b.total for b in both)
+    counts = all(abs(b.part - round(b.part)) < WHOLE for b in both)
+    return metric.builtin in SHARES or (counts and sum(b.part for b in both) <= sum(b.total for b in both))
 
 
 def obstacle(analysis: Analysis, metric: AnalysisMetric, blocks: Blocks) -> Compared | None:
@@ -107,6 +112,8 @@ def obstacle(analysis: Analysis, metric: AnalysisMetric, blocks: Blocks) -> Comp
         return Compared("Inconclusive", "NotCounters", blocks.unusable)
     if blocks.seen is None:
         return Compared("NoData", "NoSeries", f"nothing is returned by {name[:200]}")
+    if not blocks.is_present:
+        return Compared("NoData", "StaleSample", "the counters of a revision are not there any more")
     if blocks.canary[-1].end - blocks.seen > max(2 * analysis.interval_seconds, blocks.step_seconds):
         return Compared("NoData", "StaleSample", "the counters of a revision are older than two intervals")
     return _uncounted(metric, blocks) if sum(block.total for block in blocks.canary) > 0 else _nothing(analysis, metric)

@@ -24,6 +24,7 @@ from trainyard.systems.prometheus.port import Answer, Sample
 
 Key = tuple[str, ...]
 PREDICTIONS = "trainyard_server_prediction"
+GO_EXPONENT_FROM = 1e6  # strconv.FormatFloat(…, 'g', -1, 64)
 COUNT = "Count"  # requests in the window, not per second
 DRIFT = "PredictionDrift"
 # Containers of a pod; the sum over all of them (no container's name) only where a runtime shows nothing else.
@@ -178,9 +179,16 @@ class _Requests:
 
 
 def le_matcher(seconds: str, unit: int) -> str:
-    """Match a bucket by its bound, written as Go or as Python writes it (1 or 1.0)."""
-    written = f"{bound(seconds) * unit:.12g}"
-    return f'le=~"{written.replace(".", "[.]")}{"" if "." in written else "([.]0)?"}"'
+    """Match a bucket by its bound, as exporters write it, and as Prometheus 3 keeps it (1, 1.0; 1800000, 1.8e+06)."""
+    value = bound(seconds) * unit
+    written = f"{value:.12g}".replace(".", "[.]")
+    plain = written if "." in written else f"{written}([.]0)?"
+    return f'le=~"{plain}|{_with_exponent(value)}"' if value >= GO_EXPONENT_FROM else f'le=~"{plain}"'
+
+
+def _with_exponent(value: float) -> str:
+    mantissa, exponent = f"{value:.11e}".split("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{exponent}".replace(".", "[.]").replace("+", "[+]")
 
 
 def _labelled(sample: Sample, revision: str) -> Sample:

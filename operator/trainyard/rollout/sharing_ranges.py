@@ -1,7 +1,8 @@
 """Counters over time for sequential tests: every reading is asked for once, and for all Rollouts together.
 
 An interval adds a reading or two to a history that stays; only those are asked for, in one pair of queries for
-everybody whose history ends at the same reading. After a restart the histories are read again from Prometheus.
+everybody whose history ends at the same reading. After a restart the histories are read again from Prometheus. What
+failed is asked for again at the next instant.
 Used by `asking`.
 """
 
@@ -22,6 +23,7 @@ MOST_SUBJECTS = 100  # of one query; fewer after one that failed, for the answer
 Readings = dict[tuple[str, str], dict[float, float]]  # (revision, process) -> time -> counter
 Stretch = tuple[float, float, int]  # first and last reading (Unix seconds), and the seconds between two
 Found = Mapping[Key, Sequence[Series]]
+Who = tuple[Subject, int]  # and how many seconds back: two metrics of one Rollout may want different stretches
 
 
 @dataclass(frozen=True)
@@ -77,20 +79,27 @@ class _Group:
     turn: int = 0
     newest: float = 0.0
     most: int = MOST_SUBJECTS
-    histories: dict[Subject, _History] = field(default_factory=dict)
+    histories: dict[Who, _History] = field(default_factory=dict)
     rounds: dict[Stretch, list[Batch[_Pair]]] = field(default_factory=dict)
+    failed: dict[Stretch, datetime] = field(default_factory=dict)
 
-    def round(self, stretch: Stretch) -> list[Batch[_Pair]]:
-        """Return the queries of a stretch; a newer end lets the older ones go, and whoever has long been silent."""
+    def round(self, stretch: Stretch, at: datetime) -> list[Batch[_Pair]]:
+        """Return the queries of a stretch; a newer end lets the older ones go, and whoever has long been silent.
+
+        A later instant lets go what failed: the same readings are wanted until the next block ends, which can be long.
+        """
         if stretch[1] > self.newest:
-            self.turn, self.newest, self.rounds = self.turn + 1, stretch[1], {}
+            self.turn, self.newest, self.rounds, self.failed = self.turn + 1, stretch[1], {}, {}
             self.histories = {s: h for s, h in self.histories.items() if h.turn >= self.turn - REMEMBERED}
+        if self.failed.get(stretch, at) < at:
+            del self.failed[stretch]
+            self.rounds.pop(stretch, None)
         return self.rounds.setdefault(stretch, [])
 
     def alike(self, history: _History) -> list[Subject]:
         """Return who lacks the same readings, and so can be asked for in the same query."""
         mine = history.stretch[1:]
-        return [subject for subject, other in self.histories.items() if other.stretch[1:] == mine]
+        return [subject for (subject, _), other in self.histories.items() if other.stretch[1:] == mine]
 
 
 class RangeSharing:
@@ -100,23 +109,25 @@ class RangeSharing:
         """Know nothing yet."""
         self._groups: dict[Form, _Group] = {}
 
-    async def ask(self, prometheus: Prometheus, form: Form, subject: Subject, grid: Grid, at: datetime) -> Arm:
+    async def ask(
+        self, prometheus: Prometheus, form: Form, subject: Subject, grid: Grid, at: datetime, delay: int = 0
+    ) -> Arm:
         """Return part and total over the grid: series with the labels revision and instance. Never raises.
 
-        at: the instant that is measured, which the grid may end long before: outcomes come late.
+        at: the instant that is measured. delay: seconds that the grid ends before it: outcomes come late.
         """
         group = self._groups.setdefault(form, _Group(at))
         group.touched = max(group.touched, at)
         self._forget(at)
-        history = group.histories.get(subject) or _History(group.turn)
+        history = group.histories.get((subject, delay)) or _History(group.turn)
         stretch = history.missing(grid)
         if stretch is not None:
-            pair = await _asked(prometheus, form, subject, group, history, stretch)
+            pair = await _asked(prometheus, form, subject, group, history, stretch, at)
             if any(answer.series is None for answer in pair.answers):
                 return pair.answers
             history.take(form, subject, pair)
         history.turn = group.turn
-        group.histories[subject] = history
+        group.histories[subject, delay] = history
         return history.cut(grid)
 
     def _forget(self, at: datetime) -> None:
@@ -125,7 +136,13 @@ class RangeSharing:
 
 
 async def _asked(
-    prometheus: Prometheus, form: Form, subject: Subject, group: _Group, history: _History, stretch: Stretch
+    prometheus: Prometheus,
+    form: Form,
+    subject: Subject,
+    group: _Group,
+    history: _History,
+    stretch: Stretch,
+    at: datetime,
 ) -> _Pair:
     first, last, step = stretch
     start, end = datetime.fromtimestamp(first, UTC), datetime.fromtimestamp(last, UTC)
@@ -133,12 +150,14 @@ async def _asked(
     async def ask(subjects: Sequence[Subject]) -> _Pair:
         texts = form.counters(subjects)
         part, total = await asyncio.gather(*(prometheus.query_range(t, start, end, step) for t in texts))
-        failed = bool(part.failure or total.failure)
+        failed = part.series is None or total.series is None
         group.most = max(1, len(subjects) // 2) if failed else min(MOST_SUBJECTS, 2 * group.most)
+        if failed:
+            group.failed[stretch] = at
         return _Pair((part, total), (_found(form, part), _found(form, total)))
 
     most = max(1, min(group.most, int(MOST_READINGS / ((last - first) / step + 1))))
-    return await joined(group.round(stretch), subject, group.alike(history), most, ask).told()
+    return await joined(group.round(stretch, at), subject, group.alike(history), most, ask).told()
 
 
 def _found(form: Form, answer: RangeAnswer) -> Found:

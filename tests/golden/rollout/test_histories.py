@@ -40,6 +40,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     stories.measured_and_promoted,
     stories.failed_and_aborted,
     comparison.worse_by_blocks,
+    comparison.gone_between_two_blocks,
     comparison.alike_by_blocks,
     stories.good_bad_good_bad,
     stories.prometheus_away,

@@ -5,6 +5,7 @@ visits that nobody needed. `kill_after` ends the operator's process right after 
 """
 
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,7 @@ from trainyard.systems.prometheus.port import Answer
 START = datetime(2026, 11, 24, 6, 0, 0, tzinfo=UTC)
 KEY = Ref(port.ROLLOUT, NAMESPACE, NAME)
 ROUTE = Ref(port.HTTP_ROUTE, NAMESPACE, NAME)
+PRESENT = re.compile(r"^sum by \([a-z, ]+\) \(rate\(")  # requests a second: who is there
 REFUSED_AGAIN_SECONDS = 10.0  # the worker's backoff
 
 
@@ -327,6 +329,7 @@ class World:
         def counted(expression: str, at: datetime) -> Answer:
             return self.series(at, lambda name, share: requests * share / max(1, self.status().get("weight", 0)))
 
+        self.prometheus.on(PRESENT, lambda _, at: self.series(at, lambda _, share: requests * share / 100))
         self.prometheus.on("code=~", answer)
         self.prometheus.on("increase(", counted)
 

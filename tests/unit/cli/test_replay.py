@@ -56,6 +56,16 @@ def test_an_earlier_one_by_its_revision() -> None:
     assert (chosen.canary[0], chosen.stable[0], chosen.start) == ("bbbbbbbbbb", "aaaaaaaaaa", moment(8))
 
 
+def test_what_served_before_all_that_is_known_has_to_be_said() -> None:
+    """The promotion before it has dropped out of the history; what serves today was not there yet."""
+    with pytest.raises(Problem, match="Say --stable: no history tells it"):
+        choose(tried({"status": {"history": HISTORY[:2]}}, NOW)[1:], STABLE, Flags(canary="bbbbbbbbbb"))
+    later = [ended("eeeeeeeeee", "Promoted", 10), ended("cccccccccc", "Aborted", 9)]
+    with pytest.raises(Problem, match="Say --stable: no history tells it"):
+        choose(tried({"status": {"history": later}}, NOW), {"revision": "eeeeeeeeee"}, Flags(canary="cccccccccc"))
+    assert choose(tried({"status": {"history": later[1:]}}, NOW), STABLE, Flags()).stable[0] == "bbbbbbbbbb"
+
+
 def test_the_running_one_ends_now() -> None:
     running = known(canary={"revision": "dddddddddd", "version": "churn-d"}, canaryStartedTime="2026-03-01T11:00:00Z")
     chosen = choose(running, STABLE, Flags())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.prometheus import ScriptedPrometheus
+from tests.fakes.prometheus import ScriptedPrometheus, vector
 from tests.unit.replay.playing import CANARY, STABLE, at, past, policy, recorded
 from trainyard.replay.past import Renamed
 from trainyard.replay.replaying import CannotReplay, NothingAnswered, replay
@@ -81,6 +81,18 @@ async def test_the_share_of_then_is_not_held_against_the_weights_of_now() -> Non
     )
     assert story.outcome == "Promoted"
     assert not [text for text in told(story, "Waits") if "traffic" in text and "follow" in text]
+
+
+async def test_a_stable_that_went_then_and_a_weight_of_0_are_no_share_either() -> None:
+    """Then the canary was promoted after two minutes; a longer ladder, and a preview, are replayed all the same."""
+    gone = recorded(lambda _: 0.0)
+    alone = {"namespace": "shop", "rollout": "churn", "revision": CANARY.revision}
+    gone.on("increase", lambda _, moment: vector(moment, (alone, 1000.0)))
+    longer = [{"setWeight": 20}, {"pause": {"durationSeconds": 300}}, {"setWeight": 50}]
+    assert (await replay(policy(longer), past(), gone)).outcome == "Promoted"
+    preview = {"strategy": {"blueGreen": {"beforeSwitch": {"count": 3}}}}
+    played = policy(spec=preview, pass_pauses=True)
+    assert (await replay(played, past(), recorded(lambda _: 0.0))).outcome == "Promoted"
 
 
 @pytest.mark.parametrize(("ours", "theirs"), [(1, 9), (9, 1)])

@@ -225,6 +225,44 @@ async def test_blocks_of_a_ratio() -> None:
     assert {(b.part, b.total) for b in found.stable} == {(16.0, 32.0)}
 
 
+async def test_counters_that_are_gone_at_this_moment_are_no_data_though_the_blocks_stand() -> None:
+    """A built-in metric and a ratio; the last block ended before stable's counters went."""
+    asked, about = Asked(), made([{**ERRORS, "max": None, **SEQUENTIAL}, {**RATIO, **SEQUENTIAL}], windowSeconds=60)
+    who = [{"namespace": "team", "rollout": "churn", "revision": r.revision, "instance": "a"} for r in (CANARY, STABLE)]
+
+    def counters(text: str, at: datetime) -> Answer:
+        there = who if at < STARTED + timedelta(seconds=120) else who[:1]
+        return vector(at, *((w, at.timestamp()) for w in there if "$" not in text and _named(w, text)))
+
+    asked.prometheus.on("_total", counters)
+    for seconds, verdicts in ((118.1, {"TooFewBlocks"}), (128.1, {"StaleSample"})):
+        found = await asked.measured(about, seconds)
+        told = comparing.compared(about.spec.analysis.model_copy(update={"min_requests": 0}), found.blocks, 1)
+        assert {one.reason for one in told.values()} == verdicts
+        assert {len(made.canary) for made in found.blocks.values()} == {1}
+
+
+def _named(who: dict[str, str], text: str) -> bool:
+    """Whether a query asks for a revision; those of one's own ask for one at a time."""
+    return who["revision"] in text
+
+
+async def test_prometheus_that_goes_away_is_noticed_before_the_next_block_ends() -> None:
+    asked, about = Asked(), made([{**ERRORS, "max": None, **SEQUENTIAL}], windowSeconds=60)
+    asked.prometheus.on("_total", lambda _, at: vector(at))
+    await asked.measured(about, 118.1)
+    asked.prometheus.on("", Answer(failure="connection refused"))
+    found = await asked.measured(about, 128.1)
+    assert found.blocks["errors"].failure == "connection refused"
+
+
+async def test_who_waits_is_expected_among_those_that_are_present() -> None:
+    asked = Asked()
+    assert await asked.measure(made([{**ERRORS, "max": None, **SEQUENTIAL}]), 3.0) is None
+    asked_for = [form.metric for form in asked.shared.instants._groups]
+    assert sorted(asked_for) == ["Count", "Requests"]
+
+
 async def test_a_good_counter_that_nobody_has_is_no_data_whatever_the_total_says() -> None:
     asked = Asked()
     asked.prometheus.on("all_total", lambda _, at: one(at.timestamp() * 100, at))

@@ -6,7 +6,7 @@ import pytest
 
 from trainyard.rollout import blocks
 from trainyard.rollout.blocks import Blocks, Grid
-from trainyard.systems.prometheus.port import RangeAnswer, Series
+from trainyard.systems.prometheus.port import Answer, RangeAnswer, Sample, Series
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NOBODY = RangeAnswer(series=())
@@ -81,6 +81,51 @@ def test_own_queries_may_label_the_good_ones_otherwise() -> None:
     found = blocks.made(GRID, (good, total), (NOBODY, total), (None, None))
     assert [(b.part, b.total) for b in found.canary] == [(0, 10), (4, 10), (2, 10), (0, 10)]
     assert [(b.part, b.total) for b in found.stable] == [(0, 10)] * 4
+
+
+def test_a_code_that_a_process_answers_for_the_first_time_counts_from_zero() -> None:
+    """Series by code, as most servers export them: the burst of failures makes a series of its own, in both."""
+    ok, bad = {"code": "200"}, {"code": "500"}
+    failed = answer({"a": [None, None, 90, 90, 90]}, **bad).series or ()
+    total = RangeAnswer(series=(*(answer({"a": [10, 20, 30, 40, 50]}, **ok).series or ()), *failed))
+    found = blocks.made(GRID, (RangeAnswer(series=failed), total), (NOBODY, total), (None, None))
+    assert [(b.part, b.total) for b in found.canary] == [(0, 10), (90, 100), (0, 10), (0, 10)]
+    # A process that is new itself counts from where it was first seen, by any of its series.
+    late = answer({"b": [None, None, 70, 71, 71]}, **bad).series or ()
+    grown = RangeAnswer(series=(*(total.series or ()), *late))
+    found = blocks.made(GRID, (RangeAnswer(series=late), grown), (NOBODY, total), (None, None))
+    assert [(b.part, b.total) for b in found.canary] == [(0, 10), (0, 100), (1, 11), (0, 10)]
+
+
+def test_one_series_that_is_missed_is_no_new_start() -> None:
+    ok = answer({"a": [10, 20, 30, 40, 50]}, code="200").series or ()
+    bad = answer({"a": [7, 7, None, 8, 8]}, code="500").series or ()
+    found = blocks.made(
+        GRID, (RangeAnswer(series=bad), RangeAnswer(series=(*ok, *bad))), (NOBODY, NOBODY), (None, None)
+    )
+    assert [(b.part, b.total) for b in found.canary] == [(0, 10), (0, 10), (1, 11), (0, 10)]
+
+
+THERE = Answer(samples=(Sample({}, 145.0, 0.0),))
+
+
+@pytest.mark.parametrize(
+    ("answers", "wanted"),
+    [
+        ((THERE, THERE), Blocks(seen=140.0)),
+        ((THERE, Answer(samples=())), Blocks(seen=140.0, is_present=False)),
+        ((Answer(failure="away"), THERE), Blocks(seen=140.0, is_present=False, failure="away")),
+        ((THERE, Answer(unusable="a scalar")), Blocks(seen=140.0, is_present=False, unusable="a scalar")),
+    ],
+)
+def test_what_is_there_at_the_moment_of_measuring(answers: tuple[Answer, Answer], wanted: Blocks) -> None:
+    assert blocks.up_to_now(Blocks(seen=140.0), answers) == wanted
+
+
+def test_an_earlier_failure_stays_told() -> None:
+    there = (THERE, THERE)
+    assert blocks.up_to_now(Blocks(failure="timed out"), there).failure == "timed out"
+    assert blocks.up_to_now(Blocks(unusable="a histogram"), there).unusable == "a histogram"
 
 
 def test_whether_a_revision_has_the_part_at_all() -> None:

@@ -39,6 +39,7 @@ def compared(found: Blocks | None, made: AnalysisMetric | None = None, stretches
         (blocks(FINE, STABLE, 40, seen=None), ("NoData", "NoSeries")),
         (blocks(FINE, STABLE, 40, seen=400.0 - 60.0), ("Pass", "")),
         (blocks(FINE, STABLE, 40, seen=400.0 - 60.1), ("NoData", "StaleSample")),
+        (blocks(FINE, STABLE, 120, is_present=False), ("NoData", "StaleSample")),
         (Blocks(failure="cannot be reached"), ("NoData", "ProviderError")),
         (Blocks(unusable="a histogram"), ("Inconclusive", "NotCounters")),
     ],
@@ -111,6 +112,16 @@ def test_means_have_no_binomial_variance() -> None:
     assert told.verdict == "Pass"
     assert told.estimate is not None
     assert told.estimate.values == pytest.approx((5.1, 5.1))
+
+
+def test_a_mean_says_the_same_in_any_unit() -> None:
+    """Seconds below 1 are no share of requests; in milliseconds nobody would take them for one."""
+    took = ((10.1, 100), (9.9, 100), (10.2, 100), (9.8, 100))
+    seconds = compared(blocks(took, took, 40), ratio(margin="0.005", ratio={"better": "Lower"}))
+    in_thousands = [(1000 * part, total) for part, total in took]
+    milliseconds = compared(blocks(in_thousands, in_thousands, 40), ratio(margin="5", ratio={"better": "Lower"}))
+    assert (seconds.verdict, milliseconds.verdict) == ("Pass", "Pass")
+    assert 1000 * seconds.upper == pytest.approx(milliseconds.upper)
 
 
 def test_labels_count_instead_of_requests() -> None:

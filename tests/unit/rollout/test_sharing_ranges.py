@@ -7,7 +7,7 @@ from trainyard.rollout import sharing_ranges as room
 from trainyard.rollout.blocks import Arm, Grid
 from trainyard.rollout.queries import Form
 from trainyard.rollout.sharing import FORGOTTEN, REMEMBERED
-from trainyard.rollout.sharing_ranges import RangeSharing
+from trainyard.rollout.sharing_ranges import RangeSharing, _Group
 from trainyard.rollout.sources import Subject
 from trainyard.systems.prometheus.port import Answer, RangeAnswer, Series
 
@@ -120,13 +120,48 @@ async def test_a_failure_is_told_and_asked_for_again() -> None:
     assert room.MOST_SUBJECTS > 1
 
 
+async def test_what_failed_is_asked_for_again_at_the_next_instant_though_no_further_block_has_ended() -> None:
+    one, two = subject(1), subject(2)
+    prometheus, sharing = Counters([one, two]), RangeSharing()
+    await asyncio.gather(*(sharing.ask(prometheus, ERRORS, s, grid(60), START) for s in (one, two)))
+    prometheus.failing = 2
+    failed = [await sharing.ask(prometheus, ERRORS, s, grid(80), START + timedelta(seconds=80)) for s in (one, two)]
+    assert all(answer.failure == "away" for arm in failed for answer in arm)
+    assert prometheus.asked[2:] == [(80, 80, 20)] * 2  # once for both
+    healed = await sharing.ask(prometheus, ERRORS, one, grid(80), START + timedelta(seconds=85))
+    assert told(healed, one)[one.revisions[0]][-1] == 160
+    assert prometheus.asked[4:] == [(80, 80, 20)] * 2
+
+
+async def test_a_failure_that_comes_late_disturbs_nobody() -> None:
+    """The next block has ended by then, and the queries of the last one are forgotten."""
+    one = subject(1)
+    prometheus, sharing = Counters([one]), RangeSharing()
+    group = sharing._groups.setdefault(ERRORS, _Group(START))
+    group.newest, group.failed[START.timestamp(), START.timestamp() + 60, 20] = START.timestamp() + 80, START
+    arm = await sharing.ask(prometheus, ERRORS, one, grid(60), START + timedelta(seconds=85))
+    assert told(arm, one)[one.revisions[0]] == [0, 40, 80, 120]
+
+
+async def test_two_metrics_of_one_rollout_that_look_differently_far_back_lose_nothing() -> None:
+    one = subject(1)
+    prometheus, sharing = Counters([one]), RangeSharing()
+    for end in range(200, 400, 20):
+        at = START + timedelta(seconds=end)
+        asked = ((grid(end), 0), (grid(end - 100), 100))
+        arms = await asyncio.gather(*(sharing.ask(prometheus, ERRORS, one, g, at, delay) for g, delay in asked))
+        for (g, _), arm in zip(asked, arms, strict=True):
+            times = [time - START.timestamp() for time in g.times]
+            assert told(arm, one)[one.revisions[0]] == [2 * time for time in times]
+
+
 async def test_who_is_silent_is_forgotten() -> None:
     here, gone = subject(1), subject(2)
     prometheus, sharing = Counters([here, gone]), RangeSharing()
     await sharing.ask(prometheus, ERRORS, gone, grid(20), START)
     for n in range(REMEMBERED + 2):
         await sharing.ask(prometheus, ERRORS, here, grid(40 + 20 * n), START)
-    assert set(sharing._groups[ERRORS].histories) == {here}
+    assert set(sharing._groups[ERRORS].histories) == {(here, 0)}
 
 
 async def test_a_form_that_nobody_asks_is_forgotten() -> None:
