@@ -114,8 +114,8 @@ def restart_edited_steps(s: Situation) -> Move | None:
 
 
 def lose_version(s: Situation) -> Move | None:
-    """A canary whose version is no longer ready has no business serving."""
-    if s.canary is None or s.stable is None or s.status.ending is not None or s.is_held_by_person:
+    """A canary whose version is no longer ready has no business serving, however far it has come."""
+    if s.canary is None or s.stable is None or s.is_going_back or s.is_held_by_person:
         return None
     version = next((v for v in s.seen.versions if v.name == s.canary.version), None)
     if version is not None and version.ready:

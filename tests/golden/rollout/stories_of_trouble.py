@@ -46,6 +46,22 @@ async def version_no_longer_ready(w: World) -> None:
     await w.settle(40)
 
 
+async def version_no_longer_ready_on_the_last_rise(w: World) -> None:
+    """A person promoted it, and then somebody took its approval away: that counts for more."""
+    w.room["v2"] = 1
+    await v2_comes(w)
+    w.say("promote --full, and only one of v2's pods finds a place")
+    w.act("PromoteFull")
+    await w.settle(20)
+    assert w.shares() == {"v1": 80, "v2": 20}
+    w.say("v2 is not ready any more; then there is room")
+    w.set_ready("v2", False)
+    await w.settle(10)
+    w.room.clear()
+    await w.settle(40)
+    assert w.shares() == {"v1": 100}
+
+
 async def route_edited(w: World) -> None:
     await v2_comes(w)
     w.say("somebody sets the weights to 0 and 100")

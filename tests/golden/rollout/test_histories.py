@@ -66,6 +66,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     trouble.canary_dies,
     trouble.stable_away_at_abort,
     trouble.version_no_longer_ready,
+    trouble.version_no_longer_ready_on_the_last_rise,
     trouble.route_edited,
     meddling.route_added_to,
     meddling.route_narrowed,
