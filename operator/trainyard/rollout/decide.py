@@ -210,13 +210,13 @@ def finish_going_back(s: Situation) -> Move | None:
 
 
 def promote(s: Situation) -> Move | None:
-    """All traffic was read back on the canary, or on the first version ever."""
+    """All traffic was read back on the canary, as decided before, or on the first version ever."""
     if s.canary is None or s.is_going_back or s.routed_weight != 100 or not s.is_route_accepted or s.frozen:
         return None
     if s.stable is None:
         return promotion.promoted(s, s.canary, s.status.ending)
-    at_end = s.status.weight == 100 and s.step >= len(s.steps) and s.alive(s.canary)
-    return promotion.promoted(s, s.canary, s.status.ending) if at_end else None
+    is_meant = s.status.ending is not None and s.status.weight == 100 and s.step >= len(s.steps)
+    return promotion.promoted(s, s.canary, s.status.ending) if is_meant and s.alive(s.canary) else None
 
 
 def confirm_weight(s: Situation) -> Move | None:
