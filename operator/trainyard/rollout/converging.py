@@ -16,7 +16,7 @@ from trainyard.rollout import answered, rendering, revisions, routing, shortcuts
 from trainyard.rollout.progress import CONTESTED_TIMES
 from trainyard.rollout.shortcuts import Shortcuts
 from trainyard.rollout.situation import Situation, available, is_complete
-from trainyard.rollout.state import ApplyObject, NameBackend, ShiftTraffic
+from trainyard.rollout.state import ApplyObject, Candidate, NameBackend, ShiftTraffic
 from trainyard.systems.cluster.port import Obj
 
 CONTESTED = "RouteContested"
@@ -76,16 +76,27 @@ def _is_owned_wrongly(s: Situation, live: Obj | None) -> bool:
 
 
 def _kept_or_made(s: Situation, revision: RevisionStatus) -> tuple[Mapping[str, Any] | None, list[Action]]:
-    """Return a revision's stored objects; where they are not stored yet, render and store them."""
+    """Return a revision's stored objects; where they are not stored yet, render and store them, if that can be done."""
     kept = s.seen.stored.get(revision.revision)
     if kept is not None:
         return {"deployment": kept.deployment, "service": kept.service}, []
-    candidate = next((v for v in s.seen.versions if v.name == revision.version), None)
+    candidate = _source(s, revision)
     if candidate is None:
         return None, []
     number = 1 + max((revisions.number(kept) for kept in s.seen.stored.values()), default=0)
     manifest = rendering.revision_object(s.rollout, revision, candidate, s.seen.config, number)
     return manifest["data"], [ApplyObject(manifest)]
+
+
+def _source(s: Situation, revision: RevisionStatus) -> Candidate | None:
+    """Return the version that becomes this very revision by the spec of now; None where it would become another."""
+    return next((v for v in s.seen.versions if revisions.revision_of(v, s.serving).revision == revision.revision), None)
+
+
+def unknown(s: Situation) -> RevisionStatus | None:
+    """Return a revision with a role of which nothing is kept, nor can be rendered: what runs of it is left as it is."""
+    roles = () if s.is_deleting else tuple(revision for revision in (s.stable, s.canary) if revision)
+    return next((r for r in roles if r.revision not in s.seen.stored and _source(s, r) is None), None)
 
 
 def _to_own_again(s: Situation) -> list[Action]:

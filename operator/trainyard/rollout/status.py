@@ -9,7 +9,7 @@ from trainyard.reconciling.refusals import WRITE_REFUSED
 from trainyard.resources.conditions import Condition, condition, find
 from trainyard.rollout import steps
 from trainyard.rollout.admission import Refusal
-from trainyard.rollout.converging import CONTESTED, is_fought_over
+from trainyard.rollout.converging import CONTESTED, is_fought_over, unknown
 from trainyard.rollout.pods import NO_CAPACITY, trouble
 from trainyard.rollout.progress import is_measured
 from trainyard.rollout.situation import Situation
@@ -238,6 +238,7 @@ def _stalled(s: Situation, refused: Refusal | None) -> Condition:
         (is_fought_over(s), CONTESTED, "somebody edits the route again and again"),
         (is_held_too_long(s), "AnalysisHeld", "no passing measurement within maxHoldSeconds"),
         (is_canary_overdue(s), *_overdue(s)),
+        (unknown(s) is not None, "RevisionUnknown", _unknown(s)),
     ):
         if holds:
             return condition("Stalled", True, reason, message)
@@ -246,6 +247,14 @@ def _stalled(s: Situation, refused: Refusal | None) -> Condition:
 
 def _is_cut_off(s: Situation) -> bool:
     return s.canary is not None and s.status.weight < s.routed_weight and not s.alive(s.stable)
+
+
+def _unknown(s: Situation) -> str:
+    revision = unknown(s)
+    about = f"revision {revision.revision} of version {revision.version}" if revision else ""
+    return (
+        f"the ControllerRevision of {about} is gone, and the spec of now would give others: its pods stay as they are"
+    )
 
 
 def _overdue(s: Situation) -> tuple[str, str]:

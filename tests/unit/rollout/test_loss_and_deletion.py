@@ -42,6 +42,46 @@ async def test_without_revision_and_version_what_runs_is_left_alone() -> None:
     assert len(w.cluster.all(DEPLOYMENT)) == 1
 
 
+def threads(w: World) -> dict[str, list[str]]:
+    """Revision -> what its pods are given as THREADS."""
+    pods = {
+        w.version_of(o["metadata"]["labels"][naming.LABEL_REVISION]): o["spec"]["template"]["spec"]["containers"][0]
+        for o in w.cluster.all(DEPLOYMENT)
+    }
+    return {name: [e["value"] for e in pod["env"] if e["name"] == "THREADS"] for name, pod in pods.items()}
+
+
+async def test_a_revision_that_is_kept_nowhere_gets_no_other_serving() -> None:
+    """It would serve all users with what is being tried on a few; the spec of before renders it again."""
+    w = World()
+    await v1_serves(w)
+    w.edit(target={"kubernetes": {"serving": {"env": [{"name": "THREADS", "value": "64"}]}}})
+    await w.settle()
+    assert threads(w) == {"v1": [], "v1'": ["64"]}
+    stable = w.status()["stable"]["revision"]
+    w.cluster.remove(Ref(CONTROLLER_REVISION, NAMESPACE, f"churn-{stable}"))
+    w.edit(target={"kubernetes": {"serving": {"replicas": 5}}})
+    await w.settle(10)
+    assert threads(w) == {"v1": [], "v1'": ["64"]}
+    assert (w.available("v1"), w.shares()) == (2, {"v1": 80, "v1'": 20})
+    assert (w.condition("Stalled")["reason"], w.condition("Available")["status"]) == ("RevisionUnknown", "True")
+    w.edit(target={"kubernetes": {"serving": {"env": None}}})
+    await w.settle(10)
+    assert (w.available("v1"), w.condition("Stalled")["status"]) == (5, "False")
+
+
+async def test_a_promotion_ends_that_a_revision_is_kept_nowhere() -> None:
+    w = World()
+    await v1_serves(w)
+    w.edit(target={"kubernetes": {"serving": {"env": [{"name": "THREADS", "value": "64"}]}}})
+    await w.settle()
+    w.cluster.remove(Ref(CONTROLLER_REVISION, NAMESPACE, f"churn-{w.status()['stable']['revision']}"))
+    w.act("PromoteFull")
+    await w.settle(60)
+    assert (w.shares(), threads(w)) == ({"v1'": 100}, {"v1'": ["64"]})
+    assert w.condition("Stalled")["status"] == "False"
+
+
 async def test_what_is_no_revision_of_ours_is_passed_over() -> None:
     w = World()
     labels = {**naming.MANAGED_BY, naming.LABEL_ROLLOUT: "churn"}
