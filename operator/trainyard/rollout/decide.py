@@ -24,7 +24,7 @@ from trainyard.rollout import (
 )
 from trainyard.rollout.admission import HANDS_OFF, has_finalizer, refusal
 from trainyard.rollout.clock import on_one_clock
-from trainyard.rollout.moves import Move, paused_since, plan, was_short
+from trainyard.rollout.moves import Move, paused_since, plan, was_short, was_stalled
 from trainyard.rollout.pods import trouble
 from trainyard.rollout.progress import advanced, is_measured
 from trainyard.rollout.situation import Situation
@@ -58,12 +58,18 @@ def situation(observed: Observed, rollout: Rollout, now: datetime) -> Situation:
     last = history.last_row(rollout.status, rollout.metadata.generation, now)
     told = rollout.status.model_copy(update={"sequence": last})
     s = Situation(observed, rollout, told, now, advanced(rollout, told, observed, now))
-    if told.unavailable_since is None or s.spec.paused:
-        return s
-    if was_short(told) and not status.is_short(s):
-        return s.thinking_of(unavailable_since=s.at)  # there was no room for it until now
-    paused = paused_since(told)
-    return s.thinking_of(unavailable_since=_later(told.unavailable_since, paused, now)) if paused else s
+    since_when = told.unavailable_since
+    return s if since_when is None or s.spec.paused else s.thinking_of(unavailable_since=_waited_since(s, since_when))
+
+
+def _waited_since(s: Situation, told: str) -> str:
+    """Return since when the canary is waited for: time in which it could not have what is missing does not count."""
+    if was_short(s.status) and not status.is_short(s):
+        return s.at  # there was no room for it until now
+    if s.is_canary_growing and (s.is_own_edit or not was_stalled(s.status)):
+        return s.at  # it was all there, and more is asked for
+    paused = paused_since(s.status)
+    return _later(told, paused, s.now) if paused else told
 
 
 def _later(since: str, paused: str, now: datetime) -> str:

@@ -8,7 +8,6 @@ from trainyard.rollout import analysis, promotion, status, steps
 from trainyard.rollout.moves import Move
 from trainyard.rollout.progress import is_looked_at, is_measured
 from trainyard.rollout.situation import Situation
-from trainyard.rollout.times import parse, since
 
 
 def abort_on_failed_analysis(s: Situation) -> Move | None:
@@ -56,16 +55,7 @@ def with_numbers(s: Situation) -> RolloutStatus:
         changes["last_interval"] = p.slot  # counted once, also by the next process
     if not s.is_canary_ready and s.stable and s.status.unavailable_since is None:
         changes["unavailable_since"] = s.at
-    if _is_long_ready(s):
+    steady_in = status.steady_in(s)
+    if s.is_first_ready or (steady_in is not None and steady_in <= 0):
         changes["unavailable_since"] = None
     return s.status.model_copy(update=changes)
-
-
-def _is_long_ready(s: Situation) -> bool:
-    """Whether the canary has been available for so long that earlier trouble no longer counts."""
-    deployment = s.seen.deployments.get(s.canary.revision) if s.canary else None
-    told = (deployment or {}).get("status", {}).get("conditions") or ()
-    ready = next((c for c in told if c.get("type") == "Available" and c.get("status") == "True"), None)
-    if ready is None or parse(ready.get("lastTransitionTime")) is None or not s.is_canary_ready:
-        return False
-    return since(ready["lastTransitionTime"], s.now) >= s.serving.progress_deadline_seconds

@@ -126,10 +126,10 @@ def _flush(s: Situation, wanted: RolloutStatus) -> RolloutStatus:
 
 
 def _telling(told: RolloutStatus) -> tuple[Any, ...]:
-    """Return what of a status is no mere number; how often metrics failed is none, for it may abort."""
+    """Return what of a status is no mere number; none are how often metrics failed, and whether a deadline runs."""
     rest = told.model_dump(exclude={*NUMBERS, *FOREIGN})
     conditions = tuple(c.model_dump(exclude={"last_transition_time"}) for c in told.conditions if c.type != "Recorded")
-    return rest, conditions, _failures(told.metrics)
+    return rest, conditions, _failures(told.metrics), told.unavailable_since is None
 
 
 def _failures(metrics: tuple[MetricStatus, ...]) -> dict[str, int]:
@@ -144,7 +144,7 @@ def _again(s: Situation, meant: Situation, move: Move, written: RolloutStatus) -
         return SOON_SECONDS
     if written.step_started_time != s.status.step_started_time or written.weight != s.status.weight:
         return SOON_SECONDS
-    times = [*_deadlines(meant), *_pause_ends(meant)]
+    times = [*_deadlines(meant), *_ends_of_waiting(meant), *_pause_ends(meant)]
     return min((max(0.05, t) for t in times), default=None)
 
 
@@ -157,9 +157,21 @@ def _deadlines(s: Situation) -> list[float]:
         times.append(CONTESTED_AGAIN_SECONDS)
     elif converging.is_fought_over(s):
         times.append(CONTESTED_AGAIN_SECONDS - (s.seen.monotonic - s.progress.put_back[-1]))
-    if s.status.unavailable_since and not s.is_canary_ready and not s.spec.paused and not status.is_canary_overdue(s):
-        times.append(s.serving.progress_deadline_seconds - since(s.status.unavailable_since, s.now))
     return times
+
+
+def _ends_of_waiting(s: Situation) -> list[float]:
+    """Return when the canary is waited for no longer: it is too late, or it has been ready for long enough.
+
+    Nobody else comes at a pause that waits for a person; what has run on there until then is the deadline.
+    """
+    if s.status.unavailable_since is None or s.spec.paused:
+        return []
+    if s.is_canary_ready:
+        steady_in = status.steady_in(s)
+        return [] if steady_in is None else [steady_in]
+    left = s.serving.progress_deadline_seconds - since(s.status.unavailable_since, s.now)
+    return [] if status.is_canary_overdue(s) else [left]
 
 
 def _pause_ends(s: Situation) -> list[float]:
@@ -190,3 +202,9 @@ def was_short(told: RolloutStatus) -> bool:
     """Whether the last status said that there is no room for the canary's pods."""
     available = find(told.conditions, "Available")
     return available is not None and available.reason == NO_CAPACITY
+
+
+def was_stalled(told: RolloutStatus) -> bool:
+    """Whether the last status said that something is in the way."""
+    stalled = find(told.conditions, "Stalled")
+    return stalled is not None and stalled.status == "True"

@@ -185,9 +185,13 @@ def weight_set(s: Situation, canary: RevisionStatus) -> Move:
     at_step = s.status.weight == s.step_weight
     goes_on = at_step and not steps.lasts(s.steps, s.step) and steps.lasts(s.steps, s.step + 1)
     step = s.step + 1 if goes_on else s.step
-    meant = s.status.model_copy(
-        update=NEW_STEP | {"routed_weight": s.status.weight, "step": step, "step_started_time": stamp_up(s.now)}
-    )
+    changes: dict[str, object] = {
+        "routed_weight": s.status.weight,
+        "step": step,
+        "step_started_time": stamp_up(s.now),
+        "unavailable_since": None if s.is_first_ready else s.status.unavailable_since,
+    }
+    meant = s.status.model_copy(update=NEW_STEP | changes)
     row = history.row("WeightSet", canary, weight=s.status.weight, step=s.status.step)
     message = f"weight of revision {canary.revision} is {s.status.weight} %"
     note = Note("WeightSet", message, f"{s.status.canary_started_time}/{s.status.step}/{s.status.step_started_time}")

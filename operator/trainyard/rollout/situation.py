@@ -176,6 +176,18 @@ class Situation:
         return self.canary is not None and self.carries(self.canary, self.canary_size)
 
     @property
+    def is_first_ready(self) -> bool:
+        """Whether the canary has what it was waited for since it began; trouble from now on has a time of its own."""
+        return self.is_canary_ready and self.status.unavailable_since == self.status.canary_started_time
+
+    @property
+    def is_canary_growing(self) -> bool:
+        """Whether the canary has all the pods that its Deployment was asked for, and more are wanted by now."""
+        deployment = self.seen.deployments.get(self.canary.revision) if self.canary else None
+        asked = int((deployment or {}).get("spec", {}).get("replicas", 0))
+        return 0 < asked < self.canary_size and is_complete(deployment, asked)
+
+    @property
     def leads_beside(self) -> bool:
         """Whether the route leads to the canary beside its weight."""
         service = naming.revision_object(self.name, self.canary.revision) if self.canary else ""

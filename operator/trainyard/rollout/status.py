@@ -13,7 +13,7 @@ from trainyard.rollout.converging import CONTESTED, is_fought_over, unknown
 from trainyard.rollout.pods import NO_CAPACITY, trouble
 from trainyard.rollout.progress import is_measured
 from trainyard.rollout.situation import Situation
-from trainyard.rollout.times import since
+from trainyard.rollout.times import parse, since
 
 
 @dataclass(frozen=True)
@@ -140,6 +140,19 @@ def is_canary_overdue(s: Situation) -> bool:
     """Whether the canary is waited for beyond its deadline."""
     late = since(s.status.unavailable_since, s.now) >= s.serving.progress_deadline_seconds
     return s.canary is not None and s.status.unavailable_since is not None and not s.is_canary_ready and late
+
+
+def steady_in(s: Situation) -> float | None:
+    """Return in how many seconds the canary has been available for so long that earlier trouble no longer counts.
+
+    None where it is not ready, or nobody says since when.
+    """
+    deployment = s.seen.deployments.get(s.canary.revision) if s.canary else None
+    told = (deployment or {}).get("status", {}).get("conditions") or ()
+    ready = next((c for c in told if c.get("type") == "Available" and c.get("status") == "True"), None)
+    if ready is None or parse(ready.get("lastTransitionTime")) is None or not s.is_canary_ready:
+        return None
+    return s.serving.progress_deadline_seconds - since(ready["lastTransitionTime"], s.now)
 
 
 def _accepted(s: Situation, refused: Refusal | None) -> Condition:
