@@ -161,11 +161,12 @@ def route(s: Situation, *, with_emptied: bool = False) -> rendering.Rendered | N
 def _may_be_named(s: Situation) -> bool:
     """Whether the route may name the canary, at weight 0 at first: see `Situation.is_canary_named`.
 
-    Not before a pod is ready: some gateways refuse a route to a Service without endpoints.
+    Not before a pod is ready: some gateways refuse a route to a Service without endpoints. Nor before every Gateway
+    knows the route as it stands: what was never named there can be taken down while they are away.
     """
     exists = s.canary is not None and s.canary.revision in s.seen.services
-    is_new = not s.is_canary_named
-    return exists and not s.is_going_back and not (is_new and (s.is_weight_held or not s.alive(s.canary)))
+    is_held = s.is_weight_held or not s.alive(s.canary) or not s.is_route_answered
+    return exists and not s.is_going_back and not (is_held and not s.is_canary_named)
 
 
 def _step_told(s: Situation, weight: int, ways: Shortcuts) -> int | None:
@@ -199,9 +200,9 @@ def _first_route(s: Situation) -> rendering.Rendered | None:
 
 
 def _emptied(s: Situation, always: bool) -> list[tuple[str, int]]:
-    """Return former backends that stay at weight 0 until their pods go: requests under way may end there."""
+    """Return former backends that stay at weight 0 until their pods go: requests may end there, or still come."""
     roles = {r.revision for r in (s.stable, s.canary) if r}
-    waiting = always or s.takedown_in > 0
+    waiting = always or s.keeps_emptied
     return [(r, 0) for r in s.routed if waiting and r not in roles and r in s.seen.services]
 
 

@@ -97,7 +97,7 @@ def abort_by_person(s: Situation) -> Move | None:
 def fall(s: Situation) -> Move | None:
     """Bring the route to a weight that is less than it has, and take out of it what has had none for long enough."""
     is_less = s.is_going_back or s.status.weight < s.routed_weight
-    is_over = s.takedown_in == 0 and any(revision in s.routed for revision in s.leftovers)
+    is_over = not s.keeps_emptied and any(revision in s.routed for revision in s.leftovers)
     return converge(s) if is_less or is_over else None
 
 

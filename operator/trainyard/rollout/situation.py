@@ -214,6 +214,13 @@ class Situation:
         return route is not None and weights.is_refused(route, self.traffic.parent_refs, namespace)
 
     @property
+    def is_route_answered(self) -> bool:
+        """Whether no Gateway sends by an older route than the one that stands: every one took it or refused it."""
+        route = self.seen.route
+        namespace = self.rollout.metadata.namespace
+        return route is None or weights.is_answered(route, self.traffic.parent_refs, namespace)
+
+    @property
     def is_own_edit(self) -> bool:
         """Whether the spec changed since the last status: then a differing route is no drift."""
         return self.rollout.metadata.generation != self.status.observed_generation
@@ -229,6 +236,13 @@ class Situation:
         """Seconds until leftovers may go."""
         passed = since(self.status.weightless_since, self.now) if self.status.weightless_since else float("inf")
         return max(0.0, self.spec.scale_down_delay_seconds - passed)
+
+    @property
+    def keeps_emptied(self) -> bool:
+        """Whether what has no weight stays on the route, and its pods with it: for its time, and as a Gateway may
+        still send to it by an older route.
+        """
+        return self.takedown_in > 0 or not self.is_route_answered
 
     @property
     def is_going_back(self) -> bool:

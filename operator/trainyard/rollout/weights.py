@@ -63,6 +63,11 @@ def is_refused(route: Obj, parents: tuple[ParentRef, ...], namespace: str) -> bo
     return any("False" in (state.get("Accepted"), state.get("ResolvedRefs")) for state in states)
 
 
+def is_answered(route: Obj, parents: tuple[ParentRef, ...], namespace: str) -> bool:
+    """Whether every Gateway has said yes or no to the route as it is now."""
+    return all("Accepted" in _state(route, parent, namespace) for parent in parents)
+
+
 def _state(route: Obj, parent: ParentRef, namespace: str) -> dict[str, str]:
     """Return what one Gateway says of the route's present generation: condition -> status."""
     generation = int(route["metadata"].get("generation", 0))

@@ -111,17 +111,18 @@ def told(accepted: str, resolved: str, generation: int = 2, **ref: str) -> dict[
 
 
 @pytest.mark.parametrize(
-    ("seen", "accepted", "refused"),
+    ("seen", "accepted", "refused", "answered"),
     [
-        (told("True", "True"), True, False),
-        (told("True", "False"), False, True),
-        (told("False", "True"), False, True),
-        (told("False", "False", 1), False, False),  # it speaks of an older route
-        (told("True", "True", name="another"), False, False),
-        (route(), False, False),
+        (told("True", "True"), True, False, True),
+        (told("True", "False"), False, True, True),
+        (told("False", "True"), False, True, True),
+        (told("False", "False", 1), False, False, False),  # it speaks of an older route
+        (told("True", "True", name="another"), False, False, False),
+        (route(), False, False, False),
     ],
 )
-def test_what_the_gateway_says(seen: dict[str, Any], accepted: bool, refused: bool) -> None:
+def test_what_the_gateway_says(seen: dict[str, Any], accepted: bool, refused: bool, answered: bool) -> None:
+    assert weights.is_answered(seen, PARENT, "team") is answered
     assert weights.is_accepted(seen, PARENT, "team") is accepted
     assert weights.is_refused(seen, PARENT, "team") is refused
 
