@@ -133,7 +133,8 @@ class _Replay:
 
     async def _measure(self, rollout: Rollout) -> Measurement | None:
         systems = cast("Systems", SimpleNamespace(prometheus=self.prometheus, config=self.world.config))  # all it asks
-        found = await asking.measure(rollout, systems, self.world.progress, self.world.clock, self.shared)
+        w = self.world
+        found = await asking.measure(rollout, systems, w.route, w.progress, w.clock, self.shared)
         return _as_declared(_in_proportion(found, rollout), rollout) if found else None
 
     def _pass_time(self, plan: Plan) -> None:

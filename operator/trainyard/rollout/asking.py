@@ -20,6 +20,7 @@ from trainyard.rollout.sources import ON_PODS, Subject, quoted
 from trainyard.rollout.state import Measurement, Progress
 from trainyard.rollout.times import parse
 from trainyard.systems.bundle import Systems
+from trainyard.systems.cluster.port import Obj
 from trainyard.systems.prometheus.port import Answer, RangeAnswer
 
 NOBODY = Answer(failure="there is no such revision")
@@ -34,15 +35,15 @@ class Shared:
 
 
 async def measure(
-    rollout: Rollout, systems: Systems, before: Progress | None, monotonic: float, shared: Shared
+    rollout: Rollout, systems: Systems, route: Obj | None, before: Progress | None, monotonic: float, shared: Shared
 ) -> Measurement | None:
-    """Return the answers of the interval that is due, None where none is."""
+    """Return the answers of the interval that is due, None where none is. route: the one that is decided on as well."""
     status, scrape = rollout.status, systems.config.scrape_interval_seconds
     started = parse(status.step_started_time)
-    if before is None or started is None or not progress.is_looked_at(rollout, status):
+    if before is None or started is None or not progress.is_looked_at(rollout, status, route):
         return None
-    slot = progress.due(rollout, status, before, monotonic, scrape)
-    spec, now = progress.analysis_now(rollout, status), before.wall + timedelta(seconds=monotonic - before.seen)
+    slot = progress.due(rollout, status, route, before, monotonic, scrape)
+    spec, now = progress.analysis_now(rollout, status, route), before.wall + timedelta(seconds=monotonic - before.seen)
     coming = progress.next_slot(spec, started, before, now, scrape)
     at = analysis.instant(started, coming if slot is None else slot, spec.interval_seconds)
     asking = Asking(rollout, systems, shared, at, started, spec.metrics)

@@ -12,7 +12,7 @@ from trainyard.rollout.situation import Situation
 
 def abort_on_failed_analysis(s: Situation) -> Move | None:
     """A metric failed more often than it may."""
-    if not is_looked_at(s.rollout, s.status):
+    if not is_looked_at(s.rollout, s.status, s.seen.route):
         return None
     message = analysis.over_limit(s.analysis, s.progress.metrics)
     return promotion.go_back(s, "Aborted", message) if message else None

@@ -176,7 +176,7 @@ def _ends_of_waiting(s: Situation) -> list[float]:
 
 def _pause_ends(s: Situation) -> list[float]:
     """Return when the running step wants to be looked at."""
-    watched = is_watched(s.rollout, s.status)
+    watched = is_watched(s.rollout, s.status, s.seen.route)
     if s.canary is None or s.spec.paused or not (s.is_routed or watched):
         return []
     if watched or is_measured(s.rollout, s.status):

@@ -76,7 +76,7 @@ async def observe(
         rivals=await reader.rivals(),
         offers=await reader.offers(monotonic),
         progress=before,
-        measurement=await measure(rollout, systems, before, monotonic, neighbours.shared),
+        measurement=await measure(rollout, systems, route, before, monotonic, neighbours.shared),
     )
 
 

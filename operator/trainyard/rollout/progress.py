@@ -10,11 +10,23 @@ from math import inf
 
 from trainyard.resources.rollout import Analysis, AnalysisMetric, MetricStatus, Rollout, RolloutStatus
 from trainyard.resources.rollout_strategy import Experiment
-from trainyard.rollout import analysis, comparing, experiment, freeze, queries, shortcuts, steps, strategies, weights
+from trainyard.rollout import (
+    analysis,
+    comparing,
+    experiment,
+    freeze,
+    queries,
+    revisions,
+    shortcuts,
+    steps,
+    strategies,
+    weights,
+)
 from trainyard.rollout.experiment import Verdict
 from trainyard.rollout.situation import is_complete
 from trainyard.rollout.state import Measurement, Observed, Progress
 from trainyard.rollout.times import parse, stamp
+from trainyard.systems.cluster.port import Obj
 
 CONTESTED_TIMES = 10
 CONTESTED_SECONDS = 60.0
@@ -93,7 +105,7 @@ def _measured(before: Progress, rollout: Rollout, status: RolloutStatus, seen: O
     measurement, canary = seen.measurement, status.canary
     if measurement is None or canary is None or measurement.slot <= last_slot(before, measurement.slot):
         return before
-    due, rung = analysis_now(rollout, status), _rung(rollout, status)
+    due, rung = analysis_now(rollout, status, seen.route), _rung(rollout, status)
     stable = status.stable.revision if status.stable else None
     running = rung.experiment if rung else None
     metrics = analysis.measured(
@@ -179,15 +191,18 @@ def _share(rollout: Rollout, status: RolloutStatus, measurement: Measurement) ->
     return f"{100 * ours / total:.1f}", far
 
 
-def due(rollout: Rollout, status: RolloutStatus, before: Progress | None, monotonic: float, scrape: int) -> int | None:
+def due(
+    rollout: Rollout, status: RolloutStatus, route: Obj | None, before: Progress | None, monotonic: float, scrape: int
+) -> int | None:
     """Return the interval to measure now, None where there is none.
 
     The time is that of the last visit plus what the monotonic clock says since: observing knows no other.
     """
     started = parse(status.step_started_time)
-    if before is None or before.key != step_key(status) or started is None or not is_looked_at(rollout, status):
+    looked_at = is_looked_at(rollout, status, route)
+    if before is None or before.key != step_key(status) or started is None or not looked_at:
         return None
-    spec = analysis_now(rollout, status)
+    spec = analysis_now(rollout, status, route)
     now = before.wall + timedelta(seconds=monotonic - before.seen)
     slot = analysis.slot_at(now, started, spec.interval_seconds)
     return slot if slot == next_slot(spec, started, before, now, scrape) else None
@@ -207,21 +222,35 @@ def next_slot(spec: Analysis, started: datetime, before: Progress, now: datetime
     return max(last_slot(before, current) + 1, analysis.first_slot(spec, scrape, started), current)
 
 
-def is_looked_at(rollout: Rollout, status: RolloutStatus) -> bool:
+def is_looked_at(rollout: Rollout, status: RolloutStatus, route: Obj | None) -> bool:
     """Whether Prometheus is asked about the canary: for its step, or only for its limits."""
-    return is_measured(rollout, status) or is_watched(rollout, status)
+    return is_measured(rollout, status) or is_watched(rollout, status, route)
 
 
-def is_watched(rollout: Rollout, status: RolloutStatus) -> bool:
-    """Whether a canary serves with the weight of before while more is on its way.
+def is_watched(rollout: Rollout, status: RolloutStatus, route: Obj | None) -> bool:
+    """Whether a canary serves with the weight of before, or with a part of the first, while more is on its way.
 
     Then limits are looked at, so that it goes back where it breaks them; no step and no pause counts it.
     """
-    rises = status.stable is not None and 0 < (status.routed_weight or 0) < status.weight
-    asked_for = status.ending is not None and status.ending.outcome != "Promoted"
-    if status.canary is None or not rises or asked_for or rollout.spec.paused:
+    rises = status.stable is not None and (status.routed_weight or 0) < status.weight
+    if not rises or not _carried(rollout, status, route) or _is_unasked(rollout, status) or rollout.spec.paused:
         return False
-    return bool(analysis_now(rollout, status).metrics)
+    return bool(analysis_now(rollout, status, route).metrics)
+
+
+def _is_unasked(rollout: Rollout, status: RolloutStatus) -> bool:
+    """Whether nobody wants to know: it goes back, a person sent it up, or it was stable lately (`rollbackWindow`)."""
+    ending, canary = status.ending, status.canary
+    if ending is None or canary is None:
+        return canary is None
+    lately = revisions.stable_lately(status, rollout.spec.rollback_window)
+    return ending.outcome != "Promoted" or canary.revision in lately
+
+
+def _carried(rollout: Rollout, status: RolloutStatus, route: Obj | None) -> int:
+    """Return the canary's share while more is on its way: what was read back last, or more as the route stands now."""
+    live = weights.routed(route, rollout.metadata.name)
+    return max(status.routed_weight or 0, live.get(status.canary.revision, 0) if status.canary else 0)
 
 
 def is_measured(rollout: Rollout, status: RolloutStatus) -> bool:
@@ -233,10 +262,10 @@ def is_measured(rollout: Rollout, status: RolloutStatus) -> bool:
         return False
     rung = _rung(rollout, status)
     asked = rung is not None and (rung.analysis is not None or rung.experiment is not None)
-    return (status.weight > 0 or asked) and bool(analysis_now(rollout, status).metrics)
+    return (status.weight > 0 or asked) and bool(analysis_now(rollout, status, None).metrics)
 
 
-def analysis_now(rollout: Rollout, status: RolloutStatus) -> Analysis:
+def analysis_now(rollout: Rollout, status: RolloutStatus, route: Obj | None) -> Analysis:
     """Return the analysis with the metrics that are measured in the running step.
 
     Those in the background, those that an analysis step names, the one that decides an experiment. With all traffic on
@@ -247,8 +276,8 @@ def analysis_now(rollout: Rollout, status: RolloutStatus) -> Analysis:
     named = {*rung.analysis.metrics} if rung and rung.analysis else set()
     named |= {rung.experiment.decide_on} if rung and rung.experiment else set()
     chosen = (m for m in rollout.spec.analysis.metrics if m.background or m.name in named)
-    settled = status.weight == status.routed_weight or not status.routed_weight
-    carried = status.weight if settled else status.routed_weight or 0
+    settled = status.weight == (status.routed_weight or 0)
+    carried = status.weight if settled else _carried(rollout, status, route)
     due = tuple(m for m in chosen if (carried < 100 or not compares(m)) and (settled or m.sequential is None))
     return rollout.spec.analysis.model_copy(update={"metrics": due})
 
@@ -271,8 +300,8 @@ def _beside(rollout: Rollout, status: RolloutStatus) -> bool:
 
 
 def next_measurement(rollout: Rollout, status: RolloutStatus, before: Progress, now: datetime, scrape: int) -> float:
-    """Return the seconds until the next interval can be measured."""
-    started, spec = parse(status.step_started_time) or now, analysis_now(rollout, status)
+    """Return the seconds until the next interval can be measured; which metrics are due then does not matter."""
+    started, spec = parse(status.step_started_time) or now, rollout.spec.analysis
     slot = next_slot(spec, started, before, now, scrape)
     moment = analysis.instant(started, slot, spec.interval_seconds)
     return max(0.05, (moment - now).total_seconds() + 0.01)

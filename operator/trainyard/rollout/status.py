@@ -170,8 +170,7 @@ def _available(s: Situation) -> Condition:
     """Tell whether what should serve does; a canary that cannot start is told here, though stable serves."""
     reason, sentence = _canary_trouble(s)
     if s.canary and reason:
-        rest = "; stable serves untouched" if s.alive(s.stable) else ""
-        return condition("Available", False, reason, f"revision {s.canary.revision}: {sentence}{rest}")
+        return condition("Available", False, reason, f"revision {s.canary.revision}: {sentence}{_beside_it(s)}")
     if s.stable is None:
         return condition("Available", False, "NothingServes", "no revision has taken traffic yet")
     if not s.alive(s.stable):
@@ -182,6 +181,13 @@ def _available(s: Situation) -> Condition:
     if s.is_route_refused:
         return condition("Available", False, "RouteNotAccepted", "the Gateway does not take the route as it is")
     return condition("Available", True, "Serving", f"revision {s.stable.revision} serves")
+
+
+def _beside_it(s: Situation) -> str:
+    """Return what stable does while the canary has trouble, "" where it does nothing."""
+    if not s.alive(s.stable):
+        return ""
+    return "; stable serves the rest of the traffic" if s.routed_weight else "; stable serves untouched"
 
 
 def _ready(s: Situation, refused: Refusal | None, waits: Waiting | None) -> Condition:

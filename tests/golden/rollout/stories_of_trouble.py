@@ -1,7 +1,8 @@
 """Stories of one Rollout whose pods, route, status or life are taken away, or stand in somebody's way."""
 
 from tests.golden.rollout.manifests import NAMESPACE, TARGET, rollout
-from tests.golden.rollout.stories import v1_serves, v2_comes
+from tests.golden.rollout.stories import MEASURED, v1_serves, v2_comes
+from tests.golden.rollout.stories_of_strategies import canary, on_gpus
 from tests.golden.rollout.world import KEY, ROUTE, World
 from trainyard.systems.cluster.port import DEPLOYMENT, HTTP_ROUTE, ROLLOUT, SERVICE, Ref
 
@@ -24,6 +25,16 @@ async def canary_dies(w: World) -> None:
     w.say("and come back")
     w.broken.discard("v2")
     await w.settle(30)
+
+
+async def part_of_a_first_weight_fails(w: World) -> None:
+    """One of v2's two pods finds no accelerator, and the other one answers with errors: they have users."""
+    w.measure(1.0)
+    w.room["v2"] = 1
+    steps = ({"setWeight": 50}, {"pause": {"durationSeconds": 60}})
+    await v2_comes(w, strategy=canary(*steps, maxExtraAccelerators=2), target=on_gpus(4), analysis=MEASURED)
+    w.set_pod("v2", {"conditions": [{"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}]})
+    await w.settle(100)
 
 
 async def stable_away_at_abort(w: World) -> None:

@@ -107,6 +107,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     strategies.stable_gives_way_for_accelerators,
     strategies.stable_grows_again_at_abort,
     strategies.no_accelerator_to_spare,
+    trouble.part_of_a_first_weight_fails,
     strategies.scaled_in_flight,
     strategies.scaled_and_short_of_pods,
     strategies.scaled_at_rest,

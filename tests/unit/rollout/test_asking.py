@@ -47,7 +47,7 @@ class Asked:
         """Measure so long after the step's start, as a process that has seen it begin."""
         systems = Systems(FakeCluster(), {}, FakeArtifacts(), self.prometheus, FakeMetadata(), self.config)
         before = Progress(progress.step_key(about.status), STARTED, 100.0, 100.0)
-        return await asking.measure(about, systems, before, 100.0 + seconds, self.shared)
+        return await asking.measure(about, systems, None, before, 100.0 + seconds, self.shared)
 
     async def measured(self, about: Rollout, seconds: float) -> Measurement:
         found = await self.measure(about, seconds)

@@ -381,4 +381,4 @@ def test_nothing_is_due_without_a_step_and_no_share_without_stable() -> None:
     measurement = Measurement(3, NOW, nothing, {})
     s = situation({"canary": revision("v2"), "weight": 20}, measurement=measurement)
     assert (s.progress.share, s.progress.slot) == (None, 3)
-    assert progress.due(s.rollout, s.status, None, 0.0, 2) is None
+    assert progress.due(s.rollout, s.status, None, None, 0.0, 2) is None
