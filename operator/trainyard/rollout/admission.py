@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from trainyard import naming
 from trainyard.rollout import freeze, gateway, questions, steps
+from trainyard.rollout.progress import measurable_at
 from trainyard.rollout.rendering import server_image
 from trainyard.rollout.shortcuts import MAX_HEADER_ROUTES
 from trainyard.rollout.situation import Situation, is_ours
@@ -47,10 +48,13 @@ def _most_header_routes(s: Situation) -> int:
 
 def _nothing_to_measure(s: Situation) -> Refusal | None:
     """Refuse an analysis step that nothing would ever pass."""
-    always = any(metric.background for metric in s.analysis.metrics)
     for number, rung in enumerate(s.steps):
-        if rung.analysis and not always and not rung.analysis.metrics:
-            return ("NothingToMeasure", f"step {number} waits for measurements, and there is no metric to measure")
+        if rung.analysis is None or measurable_at(s.analysis, rung, steps.weight_at(s.steps, number)):
+            continue
+        why = "there is no metric to measure"
+        if measurable_at(s.analysis, rung, 0):
+            why = "with all traffic on the canary none compares with stable; it needs a metric with min or max alone"
+        return ("NothingToMeasure", f"step {number} waits for measurements, and {why}")
     return None
 
 

@@ -272,14 +272,19 @@ def analysis_now(rollout: Rollout, status: RolloutStatus, route: Obj | None) -> 
     the canary there is no stable to compare with. While weight is on its way, those with limits alone: what is tested
     in blocks begins anew with the weight.
     """
-    rung = _rung(rollout, status)
-    named = {*rung.analysis.metrics} if rung and rung.analysis else set()
-    named |= {rung.experiment.decide_on} if rung and rung.experiment else set()
-    chosen = (m for m in rollout.spec.analysis.metrics if m.background or m.name in named)
     settled = status.weight == (status.routed_weight or 0)
     carried = status.weight if settled else _carried(rollout, status, route)
-    due = tuple(m for m in chosen if (carried < 100 or not compares(m)) and (settled or m.sequential is None))
+    measurable = measurable_at(rollout.spec.analysis, _rung(rollout, status), carried)
+    due = tuple(m for m in measurable if settled or m.sequential is None)
     return rollout.spec.analysis.model_copy(update={"metrics": due})
+
+
+def measurable_at(spec: Analysis, rung: strategies.Rung | None, weight: int) -> tuple[AnalysisMetric, ...]:
+    """Return the metrics that a step wants and that can be measured while the canary carries so much."""
+    named = {*rung.analysis.metrics} if rung and rung.analysis else set()
+    named |= {rung.experiment.decide_on} if rung and rung.experiment else set()
+    chosen = (m for m in spec.metrics if m.background or m.name in named)
+    return tuple(m for m in chosen if weight < 100 or not compares(m))
 
 
 def compares(metric: AnalysisMetric) -> bool:
