@@ -189,7 +189,7 @@ def _beside(s: Situation, weight: int) -> Shortcuts:
     is_known = s.is_canary_named and (s.is_route_accepted or s.seen.route is None)
     if not stands and (s.is_weight_held or not (is_known and s.is_canary_ready)):
         return shortcuts.NONE
-    return shortcuts.at_step(s.spec.strategy, s.steps, s.step, weight)
+    return s.beside(weight)
 
 
 def _first_route(s: Situation) -> rendering.Rendered | None:

@@ -102,21 +102,36 @@ def fall(s: Situation) -> Move | None:
 
 
 def restart_edited_steps(s: Situation) -> Move | None:
-    """Go back to the first step that differs; steps that were not reached yet only change what comes."""
+    """Go back to the first step that differs; steps that were not reached yet only change what comes.
+
+    In a freeze window an edit of what was reached waits: it may only lower the weight.
+    """
     if s.canary is None or s.stable is None or s.is_going_back or s.is_held_by_person:
         return None
-    edited = steps.first_difference(s.status.ladder, steps.ladder(s.steps))
+    edited = s.edited
     if edited is None:
         return None
     known: dict[str, object] = {"ladder": steps.ladder(s.steps), "steps_digest": steps.ladder_digest(s.steps)}
     if s.status.ending and (s.status.ending.outcome == "FastPromoted" or s.is_wanted_back):
         return Move(s.status.model_copy(update=known | {"step": len(s.steps)}), again=0.0)
+    if s.is_edit_held:
+        return _lower_while_frozen(s)
     if edited > s.step or not s.steps:
         return Move(s.status.model_copy(update=known), again=0.0)
-    step = min(edited, len(s.steps) - 1)
-    known |= promotion.NEW_STEP | {"step": step, "restarted_from": step, "ending": None}
-    note = Note("StepsEdited", f"the steps were edited; restarted from step {step}", f"{s.rollout.metadata.generation}")
-    return promotion.to_weight(s, steps.weight_at(s.steps, step), (note,), **known)
+    known |= promotion.NEW_STEP | {"step": s.restart, "restarted_from": s.restart, "ending": None}
+    message = f"the steps were edited; restarted from step {s.restart}"
+    note = Note("StepsEdited", message, f"{s.rollout.metadata.generation}")
+    return promotion.to_weight(s, steps.weight_at(s.steps, s.restart), (note,), **known)
+
+
+def _lower_while_frozen(s: Situation) -> Move | None:
+    """Take the weight of edited steps where it is lower than the present one; they begin anew after the window."""
+    weight = steps.weight_at(s.steps, s.restart)
+    if weight >= s.status.weight:
+        return None
+    message = f"the steps were edited; while freeze window {s.frozen} holds only their weight of {weight} % counts"
+    note = Note("StepsEdited", message, f"{s.rollout.metadata.generation}/{s.frozen}")
+    return promotion.to_weight(s, weight, (note,), ending=None)
 
 
 def lose_version(s: Situation) -> Move | None:

@@ -28,13 +28,17 @@ def abort_on_no_data(s: Situation) -> Move | None:
 
 
 def conclude_experiment(s: Situation) -> Move | None:
-    """The experiment is decided: promote, go back, or hold as its strategy says. Nothing is promoted that fails."""
+    """The experiment is decided: promote, go back, or hold as its strategy says. Nothing is promoted that fails.
+
+    One that was edited and waits for its beginning can't be over, and may be harmful.
+    """
     rung = steps.rung(s.steps, s.step) if s.canary and s.stable and s.status.ending is None else None
     decision = s.progress.decision
     if rung is None or rung.experiment is None or decision is None or not is_measured(s.rollout, s.status):
         return None
     harmful = decision.word == "Harmful"
-    if harmful or (decision.word == "NotShown" and rung.experiment.otherwise == "Abort"):
+    over = decision.word == "NotShown" and not s.is_edit_held
+    if harmful or (over and rung.experiment.otherwise == "Abort"):
         return promotion.go_back(s, "Aborted", decision.sentence)
     shown = decision.word == "Shown" and rung.experiment.then == "Promote"
     return promotion.go_on(s) if shown and s.progress.passing and not s.frozen else None

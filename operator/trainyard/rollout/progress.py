@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from math import inf
 
+from trainyard import naming
 from trainyard.resources.rollout import Analysis, AnalysisMetric, MetricStatus, Rollout, RolloutStatus
 from trainyard.resources.rollout_strategy import Experiment
 from trainyard.rollout import (
@@ -118,7 +119,7 @@ def _measured(before: Progress, rollout: Rollout, status: RolloutStatus, seen: O
         stretches=_stretches(rollout),
         experiment=running,
     )
-    share, far = _share(rollout, status, measurement)
+    share, far = _share(rollout, status, seen.route, measurement)
     decides = running.decide_on if running else ""
     fresh = not far and all(m.verdict in ("Pass", "Fail") or (m.name == decides and _is_told(m)) for m in metrics)
     passing = fresh and all(m.verdict == "Pass" or m.name == decides for m in metrics)
@@ -172,7 +173,9 @@ def _with_others(
     return (*now, *(m for m in before if m.name in others))
 
 
-def _share(rollout: Rollout, status: RolloutStatus, measurement: Measurement) -> tuple[str | None, bool]:
+def _share(
+    rollout: Rollout, status: RolloutStatus, route: Obj | None, measurement: Measurement
+) -> tuple[str | None, bool]:
     """Return the canary's share of requests in percent, and whether it is far from its weight.
 
     Headers, copies and cookies bring requests that no weight explains: then the share is told and not judged.
@@ -186,7 +189,7 @@ def _share(rollout: Rollout, status: RolloutStatus, measurement: Measurement) ->
     if ours is None or total < 1:
         return None, False
     enough = total >= max(rollout.spec.analysis.min_requests, 100)
-    judged = enough and is_measured(rollout, status) and not _beside(rollout, status)
+    judged = enough and is_measured(rollout, status) and not _beside(rollout, status, route)
     far = judged and weights.is_far(status.weight, ours, total)
     return f"{100 * ours / total:.1f}", far
 
@@ -298,9 +301,11 @@ def _rung(rollout: Rollout, status: RolloutStatus) -> strategies.Rung | None:
     return steps.rung(strategies.ladder(rollout.spec.strategy), status.step or 0)
 
 
-def _beside(rollout: Rollout, status: RolloutStatus) -> bool:
-    """Whether requests come to the canary beside its weight."""
+def _beside(rollout: Rollout, status: RolloutStatus, route: Obj | None) -> bool:
+    """Whether requests come to the canary beside its weight: by what its step says, or by what stands all the same."""
     strategy = rollout.spec.strategy
+    if weights.annotation(route, naming.ANNOTATION_SHORTCUTS):
+        return True
     return shortcuts.at_step(strategy, strategies.ladder(strategy), status.step or 0, status.weight).mark != ""
 
 

@@ -4,6 +4,7 @@ They stand in the same route as the weights and are written together with them. 
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,15 @@ def at_step(strategy: Strategy, rungs: tuple[Rung, ...], step: int, weight: int)
     return Shortcuts(headers, steps.mirror_at(rungs, step), cookie(strategy) if weight else None)
 
 
+def standing(wanted: Shortcuts, route: Obj | None, service: str) -> Shortcuts:
+    """Return what of it leads to a Service by the route as it stands. A cookie leads nobody anew."""
+    rules = (route or {}).get("spec", {}).get("rules") or ()
+    asked = [m.get("headers") for rule in rules if _leads_to(rule, service) for m in rule.get("matches") or ()]
+    headers = tuple((name, found) for name, found in wanted.headers if [header(m) for m in found] in asked)
+    percents = (m.get("percent", 100) for m in _mirrors(rules) if m["backendRef"].get("name") == service)
+    return Shortcuts(headers, min(wanted.mirror, max(percents, default=0)), wanted.cookie)
+
+
 def stable_cookie(stable: str, canary: str, weight: int) -> str:
     """Return the cookie of stable's users, from both revisions and the canary's weight. The canary's is its revision.
 
@@ -94,9 +104,16 @@ def mirror(backend: Rendered, percent: int) -> Rendered:
 def lead_to(route: Obj | None, service: str) -> bool:
     """Whether a Service is reached by the route beside the weighted rule."""
     rules = (route or {}).get("spec", {}).get("rules") or ()
-    ahead = [b for rule in rules if is_shortcut(rule) for b in rule.get("backendRefs") or ()]
-    copies = [f["requestMirror"]["backendRef"] for r in rules for f in r.get("filters") or () if f.get("requestMirror")]
-    return any(backend.get("name") == service for backend in (*ahead, *copies))
+    copied = any(mirror["backendRef"].get("name") == service for mirror in _mirrors(rules))
+    return copied or any(is_shortcut(rule) and _leads_to(rule, service) for rule in rules)
+
+
+def _leads_to(rule: Obj, service: str) -> bool:
+    return any(backend.get("name") == service for backend in rule.get("backendRefs") or ())
+
+
+def _mirrors(rules: Iterable[Obj]) -> list[Obj]:
+    return [f["requestMirror"] for rule in rules for f in rule.get("filters") or () if f.get("requestMirror")]
 
 
 def is_shortcut(rule: Obj) -> bool:

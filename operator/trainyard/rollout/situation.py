@@ -145,9 +145,13 @@ class Situation:
     @property
     def canary_size(self) -> int:
         """How many canary pods the step wants: enough for it, and for what was routed last."""
-        sized = steps.sized_at(self.steps, self.step) if self.stable else 100
-        heaviest = max(sized, self.step_weight, self.status.weight, self.status.routed_weight or 0)
-        return weights.canary_size(self.spec, self.serving.replicas, heaviest)
+        sized = steps.sized_at(self.steps, self._step_kept) if self.stable else 100
+        carried = max(self.status.weight, self.status.routed_weight or 0)
+        wanted = weights.canary_size(self.spec, self.serving.replicas, max(sized, carried))
+        if self.canary is None or not self.is_edit_held:
+            return wanted
+        stands = int((self.seen.deployments.get(self.canary.revision) or {}).get("spec", {}).get("replicas", 0))
+        return min(wanted, max(stands, weights.canary_size(self.spec, self.serving.replicas, carried)))
 
     @property
     def demand(self) -> sizing.Demand:
@@ -190,14 +194,21 @@ class Situation:
     @property
     def leads_beside(self) -> bool:
         """Whether the route leads to the canary beside its weight."""
-        service = naming.revision_object(self.name, self.canary.revision) if self.canary else ""
-        return shortcuts.lead_to(self.seen.route, service)
+        return shortcuts.lead_to(self.seen.route, self._canary_service)
+
+    def beside(self, weight: int) -> shortcuts.Shortcuts:
+        """Return what the running step puts beside a weight. An edit that is held may only take away."""
+        wanted = shortcuts.at_step(self.spec.strategy, self.steps, self._step_kept, weight)
+        return shortcuts.standing(wanted, self.seen.route, self._canary_service) if self.is_edit_held else wanted
+
+    @property
+    def _canary_service(self) -> str:
+        return naming.revision_object(self.name, self.canary.revision) if self.canary else ""
 
     @property
     def is_placed(self) -> bool:
         """Whether the canary is as the running step wants it, and the Gateway took what the step put on the route."""
-        beside = shortcuts.at_step(self.spec.strategy, self.steps, self.step, self.status.weight)
-        return self.is_canary_ready and (self.is_route_accepted or not beside.mark)
+        return self.is_canary_ready and (self.is_route_accepted or not self.beside(self.status.weight).mark)
 
     @property
     def is_route_accepted(self) -> bool:
@@ -263,6 +274,26 @@ class Situation:
     def is_weight_held(self) -> bool:
         """Whether no weight may rise: a person or a freeze window holds it."""
         return self.is_held_by_person or (self.frozen is not None and not self.is_going_back)
+
+    @cached_property
+    def edited(self) -> int | None:
+        """The first step by which the ladder differs from the one that is climbed, None where none does."""
+        return steps.first_difference(self.status.ladder, steps.ladder(self.steps)) if self.canary else None
+
+    @property
+    def restart(self) -> int:
+        """The step that an edited ladder begins anew from."""
+        return min(self.edited or 0, max(0, len(self.steps) - 1))
+
+    @property
+    def is_edit_held(self) -> bool:
+        """Whether steps that were reached are edited, and a person or a freeze window keeps that from beginning."""
+        return self.is_weight_held and self.edited is not None and self.edited <= self.step
+
+    @property
+    def _step_kept(self) -> int:
+        """The running step; of an edit that is held the one in its place, and never its end."""
+        return min(self.step, max(0, len(self.steps) - 1)) if self.is_edit_held else self.step
 
     @property
     def is_wanted_back(self) -> bool:

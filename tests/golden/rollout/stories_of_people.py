@@ -229,6 +229,24 @@ async def frozen_at_a_pause(w: World) -> None:
     assert w.shares() == {"v2": 100}
 
 
+async def steps_edited_while_frozen(w: World) -> None:
+    """More requests and pods wait for the end of the window; a lower weight does not."""
+    everybody = {"setHeaderRoute": {"name": "all", "match": [{"name": "User-Agent", "regex": ".*"}]}}
+    pause: dict[str, Any] = {"pause": {}}
+    await v1_serves(w, strategy={"canary": {"steps": [{"setWeight": 50}, pause]}}, freeze=[MORNING])
+    w.add(version("v2", 2))
+    await until(w, "06:05:10")
+    w.say("everybody by a header, and all the weight")
+    w.edit(strategy={"canary": {"steps": [{"setWeight": 100}, everybody, pause]}})
+    await w.settle(10)
+    w.say("10 % instead of 50")
+    w.edit(strategy={"canary": {"steps": [{"setWeight": 10}, everybody, pause]}})
+    await until(w, "06:14:59")
+    assert w.shares() == {"v1": 90, "v2": 10}
+    w.say("the window ends")
+    await w.settle(10)
+
+
 async def nothing_begins_while_frozen(w: World) -> None:
     await v1_serves(w, freeze=[MORNING])
     await until(w, "06:06:00")

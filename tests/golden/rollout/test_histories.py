@@ -56,6 +56,7 @@ STORIES: tuple[Callable[[World], Awaitable[None]], ...] = (
     people.within_the_rollback_window,
     people.steps_edited_on_the_way_back,
     people.frozen_at_a_pause,
+    people.steps_edited_while_frozen,
     people.nothing_begins_while_frozen,
     people.measured_and_aborted_while_frozen,
     people.pods_die_while_frozen,

@@ -8,7 +8,7 @@ import pytest
 from tests.golden.rollout.stories import ERRORS, MEASURED
 from tests.unit.rollout.making import NOW, revision, situation
 from trainyard.resources.rollout import Freeze
-from trainyard.rollout import decide, measured, status
+from trainyard.rollout import decide, measured, status, steps
 from trainyard.rollout.experiment import Verdict
 from trainyard.rollout.situation import Situation
 from trainyard.rollout.times import stamp
@@ -30,6 +30,7 @@ def under_way(verdict: Verdict | None, passing: bool = True, **experiment: Any) 
         "step_started_time": at, "canary_started_time": at,
     }  # fmt: skip
     s = situation(told, spec={"strategy": strategy, "analysis": GUARDED})
+    s = s.thinking_of(ladder=steps.ladder(s.steps))
     return replace(s, progress=replace(s.progress, decision=verdict, passing=passing))
 
 
@@ -91,6 +92,14 @@ def test_in_a_freeze_window_it_only_goes_back(verdict: Verdict, outcome: str | N
     frozen = replace(s, rollout=s.rollout.model_copy(update={"spec": spec}))
     assert frozen.frozen == "always"
     move = measured.conclude_experiment(frozen)
+    assert (move.status.ending.outcome if move and move.status.ending else None) == outcome
+
+
+@pytest.mark.parametrize(("verdict", "outcome"), [(SHOWN, None), (HARMFUL, "Aborted"), (NOT_SHOWN, None), (OPEN, None)])
+def test_one_that_a_freeze_window_keeps_from_beginning_is_not_over(verdict: Verdict, outcome: str | None) -> None:
+    s = under_way(verdict).thinking_of(ladder=("setWeight 20", "pause"))
+    spec = s.rollout.spec.model_copy(update={"freeze": (Freeze.model_validate(ALWAYS),)})
+    move = measured.conclude_experiment(replace(s, rollout=s.rollout.model_copy(update={"spec": spec})))
     assert (move.status.ending.outcome if move and move.status.ending else None) == outcome
 
 

@@ -172,7 +172,7 @@ async def test_steps_edited_within_a_window_raise_nothing() -> None:
     assert w.status()["frozen"] == "morning"
     w.edit(strategy={"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}})
     await w.settle(60)
-    assert (w.shares(), w.status()["weight"]) == ({"v1": 80, "v2": 20}, 50)
+    assert (w.shares(), w.status()["weight"]) == ({"v1": 80, "v2": 20}, 20)
     await w.settle(600)
     assert w.shares() == {"v1": 50, "v2": 50}
 
