@@ -205,9 +205,10 @@ def test_replay_finds_its_past_in_the_history(person: Person, knows_nothing: str
     """Prometheus has nothing: it is held to the end, by the revisions and the time of the history."""
     times = {"startedTime": "2026-11-24T06:00:00Z", "finishedTime": "2026-11-24T06:10:00Z"}
     tried = {"revision": "cccccccccc", "version": "churn-c", "digest": "sha256:" + "c" * 64}
-    say(
-        person, {"canary": None, "step": None, "history": [{**tried, **times, "outcome": "Promoted", "message": "all"}]}
-    )
+    before = {"startedTime": "2026-11-23T06:00:00Z", "finishedTime": "2026-11-23T06:10:00Z", "outcome": "Promoted"}
+    first = {**before, "revision": "aaaaaaaaaa", "version": "churn-a", "digest": "sha256:" + "a" * 64, "message": "all"}
+    ended = {**tried, **times, "outcome": "Promoted", "message": "all"}
+    say(person, {"canary": None, "step": None, "history": [ended, first]})
     metric = {"name": "errors", "builtin": "ErrorRate", "max": "0.05"}
     person.kubectl(
         "patch", "rollout", "churn", "--type", "merge", "-p", json.dumps({"spec": {"analysis": {"metrics": [metric]}}})
