@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from trainyard.courier.carrying import Carrier
 from trainyard.courier.collect import collect, order
@@ -123,5 +124,17 @@ def _leave(sentence: str, last_words: Path) -> None:
         last_words.write_bytes(sentence.encode(errors="replace")[:TERMINATION_BYTES])
 
 
+def _run() -> NoReturn:
+    """Do the errand and leave at once.
+
+    An interpreter that ends step by step stops threads of obstore's runtime that just then want to call into Python,
+    and now and then that aborts the process (github.com/PyO3/pyo3/pull/4874): the errand was done, and its Job failed.
+    """
+    code = main(sys.argv[1:], os.environ)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], os.environ))
+    _run()
