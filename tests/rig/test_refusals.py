@@ -183,6 +183,12 @@ ROLLOUT: list[Row] = [
     (f"{METRIC}.0.slowerThanSeconds", "0.1", "belongs to SlowShare", f"{METRIC}[0]"),
     (f"{METRIC}.4.margin", None, "needs a margin", f"{METRIC}[4]"),
     (f"{METRIC}.4.margin", "-1", "0 or more", f"{METRIC}[4]"),
+    (f"{METRIC}.4.margin", "5", "must be below 1, or nothing ever fails", f"{METRIC}[4]"),
+    (f"{METRIC}.4.margin", "1", "write 1 percent as 0.01", f"{METRIC}[4]"),
+    (f"{METRIC}.0.maxIncrease", "5", "must be below 1", f"{METRIC}[0]"),
+    (f"{METRIC}.0.maxDecrease", "1.0", "must be below 1", f"{METRIC}[0]"),
+    (f"{METRIC}.1.maxDecreasePercent", "150", "must be below 100", f"{METRIC}[1]"),
+    (f"{METRIC}.0.maxDecreasePercent", "100", "must be below 100", f"{METRIC}[0]"),
     (f"{METRIC}.4.max", "0.1", "neither limits nor failureLimit", f"{METRIC}[4]"),
     (f"{METRIC}.4.sequential.alpha", "0.5", "should match"),
     (f"{METRIC}.1.labelDelaySeconds", 5, "is for a query or a ratio", f"{METRIC}[1]"),
@@ -286,6 +292,22 @@ def test_a_model_version_cannot_be_edited(edit: dict[str, Any], api: Api) -> Non
             api.patch(version, {"spec": {"aliases": ["best"], **edit}})
     finally:
         api.delete(version)
+
+
+# (path, value): what stands next to a refusal and is fine.
+TAKEN: list[tuple[str, Any]] = [
+    (f"{METRIC}.4.margin", "0.999999999999"),
+    (f"{METRIC}.0.maxIncrease", "0"),
+    (f"{METRIC}.1.maxIncrease", "5"),  # seconds
+    (f"{METRIC}.1.maxDecreasePercent", "99.9"),
+    (f"{METRIC}.3.maxDecreasePercent", "150"),  # a query may be negative
+    (f"{METRIC}.3.maxDecrease", "5"),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), TAKEN, ids=str)
+def test_what_stands_next_to_a_refusal_is_taken(path: str, value: Any, api: Api) -> None:
+    api.create(changed(full("Rollout")[0], path, value), dry=True)
 
 
 def test_every_wrong_row_starts_from_an_accepted_object(api: Api) -> None:

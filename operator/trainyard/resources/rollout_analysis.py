@@ -11,6 +11,8 @@ _NO_LIMIT = " && ".join(f"!has(self.{limit})" for limit in LIMITS)
 _SHARES = "['ErrorRate', 'SlowShare', 'PredictionDrift']"
 _IS_SHARE = "((!has(self.min) || (double(self.min) >= 0.0 && double(self.min) <= 1.0)) && "
 _IS_SHARE += "(!has(self.max) || (double(self.max) >= 0.0 && double(self.max) <= 1.0)))"
+# Two shares are never further apart than 1: at 1 or more nothing would ever fail.
+_CAN_FAIL = " && ".join(f"(!has(self.{f}) || double(self.{f}) < 1.0)" for f in ("margin", "maxIncrease", "maxDecrease"))
 PromQL = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Source = Literal["ModelServer", "Contour", "EnvoyGateway", "Istio", "Traefik", "KServe"]
 # A share of error, strictly between 0 and 1/2: more would be a coin.
@@ -48,6 +50,16 @@ class AnalysisMetric(Model):
             (
                 f"!has(self.builtin) || !(self.builtin in {_SHARES}) || {_IS_SHARE}",
                 "ErrorRate, SlowShare and PredictionDrift are shares between 0 and 1: write 1 percent as 0.01",
+            ),
+            (
+                f"!has(self.builtin) || !(self.builtin in {_SHARES}) || ({_CAN_FAIL})",
+                "margin, maxIncrease and maxDecrease of a share must be below 1, or nothing ever fails: "
+                "write 1 percent as 0.01",
+            ),
+            (
+                "!has(self.builtin) || !has(self.maxDecreasePercent) || double(self.maxDecreasePercent) < 100.0",
+                "maxDecreasePercent of a built-in metric must be below 100: its value is never negative, so nothing "
+                "would ever fail",
             ),
             (
                 "(has(self.builtin) && self.builtin == 'SlowShare') == has(self.slowerThanSeconds)",

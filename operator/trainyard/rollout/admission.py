@@ -26,7 +26,7 @@ def refusal(s: Situation) -> Refusal | None:
     if unreadable:
         return ("InvalidFreeze", unreadable)
     decides = strategy.experiment.decide_on if strategy.experiment else ""
-    measured = questions.problem(s.analysis, s.seen.config, decides) or _nothing_to_measure(s)
+    measured = questions.problem(s.analysis, s.seen.config, decides) or _nothing_to_measure(s) or _margin_of_a_share(s)
     return measured or _foreign_route(s) or _rival(s) or _beyond_gateway(s)
 
 
@@ -56,6 +56,20 @@ def _nothing_to_measure(s: Situation) -> Refusal | None:
             why = "with all traffic on the canary none compares with stable; it needs a metric with min or max alone"
         return ("NothingToMeasure", f"step {number} waits for measurements, and {why}")
     return None
+
+
+def _margin_of_a_share(s: Situation) -> Refusal | None:
+    """Refuse an experiment that its margin decides: two shares are never further apart than 1.
+
+    A rule of the API server would refuse every later edit of such an object, an abort among them.
+    """
+    experiment = s.spec.strategy.experiment
+    if experiment is None or float(experiment.margin) < 1:
+        return None
+    if not any(metric.name == experiment.decide_on and metric.builtin for metric in s.analysis.metrics):
+        return None
+    sentence = f"experiment.margin {experiment.margin} is no distance between shares: write 1 percent as 0.01"
+    return ("InvalidLimit", sentence)
 
 
 def _foreign_route(s: Situation) -> Refusal | None:

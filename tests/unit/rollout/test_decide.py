@@ -39,6 +39,20 @@ async def test_a_status_that_cannot_be_read_counts_as_lost() -> None:
     assert (w.status()["weight"], w.shares()) == (20, {"v1": 80, "v2": 20})
 
 
+TRIED = {"share": 15, "durationSeconds": 600, "decideOn": "m"}
+BY_SHARE = {"name": "m", "builtin": "ErrorRate", "margin": "0.01", "sequential": {}}
+BY_MEAN = {"name": "m", "ratio": {"good": "a_total", "total": "b_total"}, "margin": "0.01", "sequential": {}}
+
+
+@pytest.mark.parametrize(("metric", "margin"), [(BY_SHARE, "0.99"), (BY_MEAN, "5")])
+async def test_a_margin_that_may_decide_is_taken(metric: dict[str, Any], margin: str) -> None:
+    w = World()
+    w.add(version("v1", 1))
+    w.add(rollout(strategy={"experiment": {**TRIED, "margin": margin}}, analysis={"metrics": [metric]}))
+    await w.settle(100)
+    assert told(w, "Accepted")[0] == "True"
+
+
 @pytest.mark.parametrize(
     ("spec", "reason"),
     [
@@ -47,6 +61,8 @@ async def test_a_status_that_cannot_be_read_counts_as_lost() -> None:
         ({"analysis": {"metrics": [*ERRORS, *ERRORS]}}, "DuplicateMetric"),
         ({"analysis": {"metrics": [{"name": "m", "builtin": "ErrorRate"}]}}, "NoLimit"),
         ({"analysis": {"metrics": [{"name": "m", "query": "sum(", "max": "1"}]}}, "InvalidQuery"),
+        ({"strategy": {"experiment": {**TRIED, "margin": "1"}}, "analysis": {"metrics": [BY_SHARE]}}, "InvalidLimit"),
+        ({"strategy": {"experiment": {**TRIED, "margin": "5"}}, "analysis": {"metrics": [BY_SHARE]}}, "InvalidLimit"),
         ({"version": {"name": "v9"}}, "VersionNotFound"),
         ({"version": {"name": "raw"}}, "VersionNotReady"),
     ],
