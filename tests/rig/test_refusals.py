@@ -225,6 +225,33 @@ def test_refused_with_field_and_sentence(kind: str, path: str, value: Any, field
     assert words in str(refusal.value)
 
 
+EXPERIMENT = "spec.strategy.experiment"
+AGE = f"{EXPERIMENT}.assignment.cookie.maxAgeSeconds"
+EXPERIMENTS: list[tuple[str, Any, str]] = [
+    (f"{EXPERIMENT}.outcomeDelaySeconds", 604_800, "outcomeDelaySeconds must be shorter than durationSeconds"),
+    (f"{EXPERIMENT}.durationSeconds", 3600, "outcomeDelaySeconds must be shorter than durationSeconds"),
+    (AGE, 604_799, "is shorter than durationSeconds: users would change sides"),
+    (f"{EXPERIMENT}.durationSeconds", 604_801, "is shorter than durationSeconds: users would change sides"),
+]
+
+
+def experiment() -> dict[str, Any]:
+    return next(obj for obj in full("Rollout") if obj["metadata"]["name"] == "experiment")
+
+
+@pytest.mark.parametrize(("path", "value", "words"), EXPERIMENTS, ids=str)
+def test_an_experiment_that_could_not_decide_is_refused(path: str, value: Any, words: str, api: Api) -> None:
+    with pytest.raises(Refused) as refusal:
+        api.create(changed(experiment(), path, value), dry=True)
+    assert EXPERIMENT in str(refusal.value)
+    assert words in str(refusal.value)
+
+
+def test_an_experiment_whose_cookie_has_no_age_is_given_none(api: Api) -> None:
+    made = api.create(changed(experiment(), AGE, None), dry=True)
+    assert made["spec"]["strategy"]["experiment"]["assignment"]["cookie"] == {"name": "arm"}
+
+
 RUN_EDITS: list[tuple[dict[str, Any], str]] = [
     ({"pipeline": "other"}, "spec.pipeline"),
     ({"revision": "other"}, "spec.revision"),

@@ -91,6 +91,15 @@ class Cookie(Model):
     )
 
 
+class ArmCookie(Model):
+    """The same for the arms of an experiment, kept for as long as it runs."""
+
+    name: Token = Field(default="trainyard-revision", description="Its name.")
+    max_age_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = Field(
+        default=None, description="How long a client keeps it; a day, or durationSeconds if longer, where left out."
+    )
+
+
 class SessionAffinity(Model):
     """A user who saw the canary keeps seeing it while it serves: exactly one."""
 
@@ -158,7 +167,7 @@ class Assignment(Model):
 
     model_config = ConfigDict(json_schema_extra=rules(exactly_one("cookie", "header")))
 
-    cookie: Cookie | None = Field(default=None, description="The Gateway assigns at random and sets a cookie.")
+    cookie: ArmCookie | None = Field(default=None, description="The Gateway assigns at random and sets a cookie.")
     header: Header | None = Field(
         default=None, description="The caller's own service assigns, and marks the users of the new version."
     )
@@ -174,6 +183,16 @@ class Experiment(Model):
                 "NonInferior needs a margin above 0: the harm that would still be accepted",
             ),
             ("double(self.margin) >= 0.0", "a margin is 0 or more"),
+            (
+                "!has(self.outcomeDelaySeconds) || self.outcomeDelaySeconds < self.durationSeconds",
+                "outcomeDelaySeconds must be shorter than durationSeconds, or no outcome is known before the end",
+            ),
+            (
+                "!has(self.assignment) || !has(self.assignment.cookie) || "
+                "!has(self.assignment.cookie.maxAgeSeconds) || "
+                "self.assignment.cookie.maxAgeSeconds >= self.durationSeconds",
+                "assignment.cookie.maxAgeSeconds is shorter than durationSeconds: users would change sides",
+            ),
         )
     )
 

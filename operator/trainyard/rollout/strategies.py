@@ -58,8 +58,12 @@ def cookie(strategy: Strategy) -> Cookie | None:
     affinity = strategy.canary.session_affinity if strategy.canary else None
     if affinity:
         return affinity.cookie
-    assignment = strategy.experiment.assignment if strategy.experiment else None
-    return assignment.cookie if assignment else None
+    experiment = strategy.experiment
+    arms = experiment.assignment.cookie if experiment and experiment.assignment else None
+    if experiment is None or arms is None:
+        return None
+    age = arms.max_age_seconds or max(Cookie().max_age_seconds, experiment.duration_seconds)
+    return Cookie(name=arms.name, max_age_seconds=age)
 
 
 def _step(step: Step) -> Rung:

@@ -139,6 +139,19 @@ def test_a_cookies_path_is_the_rollouts() -> None:
     assert "Path=/;" in shortcuts.set_cookie(Cookie(), "aa", "/a;b")["responseHeaderModifier"]["add"][0]["value"]
 
 
+@pytest.mark.parametrize(
+    ("duration", "age", "kept"),
+    [(600, None, 86_400), (604_800, None, 604_800), (604_800, 700_000, 700_000), (600, 600, 600)],
+)
+def test_the_cookie_of_an_experiment_outlasts_it_unless_told_otherwise(
+    duration: int, age: int | None, kept: int
+) -> None:
+    assigned = {"cookie": {"name": "arm", **({"maxAgeSeconds": age} if age else {})}}
+    made = {"experiment": {**EXPERIMENT, "durationSeconds": duration, "assignment": assigned}}
+    cookie = strategies.cookie(Strategy.model_validate(made))
+    assert cookie == Cookie(name="arm", max_age_seconds=kept)
+
+
 def test_the_route_of_a_ladder_with_everything() -> None:
     affinity = {"cookie": {"name": "rev"}}
     made = rollout(strategy={"canary": {"steps": [*BESIDE[:3], {"setWeight": 20}], "sessionAffinity": affinity}})
