@@ -168,7 +168,7 @@ def test_a_minimal_rollout_gets_its_defaults(api: Api) -> None:
         },
     }
     made = api.create(minimal, dry=True)["spec"]
-    assert made["version"] == {"latest": {"whileProgressing": "Queue"}}
+    assert made["version"] == {"latest": {}}  # base.ATOMIC
     assert made["analysis"]["intervalSeconds"] == 30
     assert made["target"]["kubernetes"]["serving"]["replicas"] == 1
     assert made["scaleDownDelaySeconds"] == 30

@@ -112,7 +112,7 @@ def _decision(experiment: Obj) -> str:
 def _blue_green(strategy: Obj) -> Iterator[str]:
     if header := at(strategy, "preview.header", None):
         yield f"preview by {header['name']}: {header['value']}"
-    if before := strategy.get("beforeSwitch"):
+    if (before := strategy.get("beforeSwitch")) is not None:
         yield measurements(before)
     seconds = strategy.get("autoPromotionSeconds")
     yield _pause(seconds)

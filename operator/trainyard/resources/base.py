@@ -35,6 +35,11 @@ def map_by(key: str) -> dict[str, Any]:
     return {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]}
 
 
+# A map that server-side apply takes as one value. Else one of which a manager owns fields, and which it then applies
+# as {}, becomes null; also where the fields are defaults that came with a client-side apply. `schema.py` writes no
+# defaults into it: they would be a conflict for whoever applies the same {} by another name. The models have them.
+ATOMIC: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}
+
 # Service names are DNS-1035, and labels end at 63: children add `-<attempt>-pub` or `-<hash10>`.
 DNS1035 = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 DNS1123 = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -120,7 +125,9 @@ def _bounded(value: Mapping[str, str]) -> Mapping[str, str]:
 
 
 LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
-LabelMap = Annotated[dict[str, LabelValue], AfterValidator(_bounded), Field(json_schema_extra={"maxProperties": 32})]
+LabelMap = Annotated[
+    dict[str, LabelValue], AfterValidator(_bounded), Field(json_schema_extra={"maxProperties": 32, **ATOMIC})
+]
 
 
 class ObjectMeta(BaseModel):

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from trainyard.resources.base import (
+    ATOMIC,
     Image,
     LabelMap,
     LabelValue,
@@ -54,7 +55,8 @@ class Resources(Model):
     """CPU and memory, and what else the node counts. Accelerators have a field of their own."""
 
     model_config = ConfigDict(
-        json_schema_extra=rules(
+        json_schema_extra=ATOMIC
+        | rules(
             (
                 "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || "
                 "quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",

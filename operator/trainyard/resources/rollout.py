@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, StringConstraints
 
 from trainyard.resources.base import (
+    ATOMIC,
     DNS1123,
     Image,
     Model,
@@ -41,9 +42,12 @@ Host = Annotated[
 class Latest(Model):
     """Follow the newest Ready version of the model."""
 
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
+
     while_progressing: Literal["Queue", "Supersede"] = Field(
         default="Queue",
-        description="A newer version during a canary: finish the canary first, or start over with the newer one.",
+        description="A newer version during a canary: finish the canary first (Queue, where left out), or start over "
+        "with the newer one.",
     )
 
 
@@ -101,6 +105,8 @@ class ParentRef(Model):
 
 class Timeouts(Model):
     """Timeouts of the route."""
+
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
 
     request_seconds: int | None = Field(
         default=None, ge=1, le=3600, description="How long a whole request may take, in seconds."

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from trainyard.resources.base import Decimal, Model, Seconds, Word, exactly_one, map_by, ordered, rules
+from trainyard.resources.base import ATOMIC, Decimal, Model, Seconds, Word, exactly_one, map_by, ordered, rules
 
 LIMITS = ("min", "max", "maxIncrease", "maxIncreasePercent", "maxDecrease", "maxDecreasePercent")
 _NO_LIMIT = " && ".join(f"!has(self.{limit})" for limit in LIMITS)
@@ -33,7 +33,11 @@ class Ratio(Model):
 class Sequential(Model):
     """Compare with stable by a test that may be looked at any time."""
 
-    alpha: Alpha = Field(default="0.05", description="How often, at most, equal revisions may be told apart.")
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
+
+    alpha: Alpha = Field(
+        default="0.05", description="How often, at most, equal revisions may be told apart; 0.05 where left out."
+    )
 
 
 class AnalysisMetric(Model):

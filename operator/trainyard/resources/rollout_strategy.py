@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from trainyard.resources.base import Decimal, Model, Name, Word, exactly_one, map_by, rules
+from trainyard.resources.base import ATOMIC, Decimal, Model, Name, Word, exactly_one, map_by, rules
 from trainyard.resources.rollout_analysis import Alpha
 
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_|~-]+$", min_length=1, max_length=128)]
@@ -85,16 +85,20 @@ class CanaryReplicas(Model):
 class Cookie(Model):
     """A cookie that the Gateway sets and reads, naming the revision."""
 
-    name: Token = Field(default="trainyard-revision", description="Its name.")
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
+
+    name: Token = Field(default="trainyard-revision", description="Its name; trainyard-revision where left out.")
     max_age_seconds: Annotated[int, Field(ge=1, le=31_536_000)] = Field(
-        default=86_400, description="How long a client keeps it."
+        default=86_400, description="How long a client keeps it; a day where left out."
     )
 
 
 class ArmCookie(Model):
     """The same for the arms of an experiment, kept for as long as it runs."""
 
-    name: Token = Field(default="trainyard-revision", description="Its name.")
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
+
+    name: Token = Field(default="trainyard-revision", description="Its name; trainyard-revision where left out.")
     max_age_seconds: Annotated[int, Field(ge=1, le=31_536_000)] | None = Field(
         default=None, description="How long a client keeps it; a day, or durationSeconds if longer, where left out."
     )
@@ -149,6 +153,8 @@ class Preview(Model):
 
 class BlueGreen(Model):
     """The new revision at full size beside the old one, then all traffic at once."""
+
+    model_config = ConfigDict(json_schema_extra=ATOMIC)
 
     preview: Preview | None = Field(default=None, description="How it is reached before the switch.")
     auto_promotion_seconds: Annotated[int, Field(ge=0, le=2_592_000)] | None = Field(

@@ -16,12 +16,13 @@ Schema = dict[str, Any]
 NULL = {"type": "null"}
 INT_OR_STRING = "x-kubernetes-int-or-string"
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
+MAP_TYPE = "x-kubernetes-map-type"
 RULES = "x-kubernetes-validations"
 KEPT = (
     "type", "description", "format", "pattern", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum",
     "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "default", "required",
     "properties", "items", "additionalProperties", "x-kubernetes-list-type", "x-kubernetes-list-map-keys",
-    "x-kubernetes-map-type", INT_OR_STRING, PRESERVE, RULES,
+    MAP_TYPE, INT_OR_STRING, PRESERVE, RULES,
 )  # fmt: skip
 DROPPED = frozenset({"title"})
 
@@ -50,6 +51,7 @@ def structural(model: type[BaseModel], *, defaults: bool = True) -> Schema:
 
 def _convert(raw: Mapping[str, Any], defs: Mapping[str, Any], defaults: bool, where: str) -> Schema:
     node = _plain(raw, defs, where)
+    defaults = defaults and node.get(MAP_TYPE) != "atomic"  # base.ATOMIC says why
     for name in ("items", "additionalProperties"):
         if isinstance(node.get(name), dict):
             node[name] = _convert(node[name], defs, defaults, f"{where}.{name}")

@@ -108,6 +108,7 @@ STRATEGIES = [
         ["preview by X-Preview: 1", "2 × (errors)", "pause 1m", "switch", "watched for 2m"],
     ),
     ({"blueGreen": {}}, ["pause until promoted", "switch"]),
+    ({"blueGreen": {"beforeSwitch": {}}}, ["1 good measurement", "pause until promoted", "switch"]),
     (
         {"experiment": {"share": 15, "durationSeconds": 604_800, "decideOn": "clicks"}},
         ["15 %", "clicks better within 7d: Promote, else Abort"],

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from trainyard.resources.base import Model, Quantity, rules
+from trainyard.resources.base import ATOMIC, Model, Quantity, rules
 from trainyard.resources.schema import UnsupportedSchemaError, structural
 
 
@@ -91,6 +91,22 @@ def test_a_status_has_no_defaults() -> None:
     assert "default" not in schema["properties"]["inner"]
     assert "default" not in schema["properties"]["inner"]["properties"]["size"]
     assert "default" not in schema["properties"]["count"]
+
+
+def test_there_are_no_defaults_inside_of_what_is_applied_as_one_value() -> None:
+    """They would stand in the object, and be a conflict for whoever else applies the same without them."""
+
+    class Whole(Model):
+        model_config = ConfigDict(json_schema_extra=ATOMIC)
+
+        inner: Inner = Field(default_factory=Inner)
+        count: int = 1
+
+    schema = of(Whole | None, Field(default=None))
+    assert schema["x-kubernetes-map-type"] == "atomic"
+    assert "default" not in schema["properties"]["count"]
+    assert "default" not in schema["properties"]["inner"]
+    assert "default" not in schema["properties"]["inner"]["properties"]["size"]
 
 
 def test_int_or_string_keeps_the_bounds_of_both() -> None:
