@@ -43,6 +43,12 @@ ATOMIC: dict[str, Any] = {"x-kubernetes-map-type": "atomic"}
 # Service names are DNS-1035, and labels end at 63: children add `-<attempt>-pub` or `-<hash10>`.
 DNS1035 = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
 DNS1123 = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+_DOMAIN = DNS1123.removeprefix("^").removesuffix("$")
+_LAST = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+# What Kubernetes takes as the key of a label or a taint; and one that must have a domain.
+QUALIFIED = rf"^({_DOMAIN}/)?{_LAST}$"
+OF_A_DOMAIN = rf"^{_DOMAIN}/{_LAST}$"
 MAX_NAME = 47
 MAX_PIPELINE_NAME = 32
 
@@ -125,8 +131,16 @@ def _bounded(value: Mapping[str, str]) -> Mapping[str, str]:
 
 
 LabelValue = Annotated[str, StringConstraints(pattern=r"^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$", max_length=63)]
+_LABEL_KEYS = rules(
+    (
+        f"self.all(k, k.matches(r'{QUALIFIED}'))",
+        "a label's key is a name of at most 63 letters, digits, -, _ and ., or a domain, / and such a name",
+    )
+)
 LabelMap = Annotated[
-    dict[str, LabelValue], AfterValidator(_bounded), Field(json_schema_extra={"maxProperties": 32, **ATOMIC})
+    dict[str, LabelValue],
+    AfterValidator(_bounded),
+    Field(json_schema_extra={"maxProperties": 32, **ATOMIC, **_LABEL_KEYS}),
 ]
 
 

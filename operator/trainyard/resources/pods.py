@@ -6,6 +6,8 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from trainyard.resources.base import (
     ATOMIC,
+    OF_A_DOMAIN,
+    QUALIFIED,
     Image,
     LabelMap,
     LabelValue,
@@ -69,14 +71,34 @@ class Resources(Model):
     limits: Quantities = Field(default_factory=dict, description="What the kernel enforces.")
 
 
+_CORE = "k in ['cpu', 'memory', 'ephemeral-storage'] || k.startsWith('hugepages-')"
+# What the API server refuses in a container: other names without a domain, and a device requested without a limit.
+POD_RESOURCES = rules(
+    (
+        f"(!has(self.limits) || self.limits.all(k, {_CORE} || k.contains('/'))) && (!has(self.requests) || "
+        f"self.requests.all(k, {_CORE} || (k.contains('/') && has(self.limits) && k in self.limits)))",
+        "resources are cpu, memory, ephemeral-storage and hugepages-*: ask for a device by compute.accelerator",
+    )
+)
+
+
 class Accelerator(Model):
     """A device per pod, by its extended resource name."""
 
     resource: Annotated[
         str,
         StringConstraints(
-            pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+            pattern=OF_A_DOMAIN,
             max_length=253,
+        ),
+        Field(
+            json_schema_extra=rules(
+                (
+                    "!self.startsWith('requests.') && !self.contains('kubernetes.io/')",
+                    "an accelerator is an extended resource as nodes tell it: neither of kubernetes.io nor a quota's "
+                    "requests. word",
+                )
+            )
         ),
     ] = Field(default="nvidia.com/gpu", description="The extended resource, for example nvidia.com/gpu.")
     count: int = Field(default=1, ge=1, le=64, description="How many of it a pod gets.")
@@ -96,12 +118,9 @@ class Toleration(Model):
         )
     )
 
-    key: (
-        Annotated[
-            str, StringConstraints(pattern=r"^([-a-z0-9.]+/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$", max_length=316)
-        ]
-        | None
-    ) = Field(default=None, description="The taint's key; every taint where left out.")
+    key: Annotated[str, StringConstraints(pattern=QUALIFIED, max_length=316)] | None = Field(
+        default=None, description="The taint's key; every taint where left out."
+    )
     operator: Literal["Exists", "Equal"] = Field(default="Equal", description="How key and value are compared.")
     value: LabelValue | None = Field(default=None, description="The taint's value.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(

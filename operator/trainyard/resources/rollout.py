@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, StringConstraints
 
 from trainyard.resources.base import (
     ATOMIC,
-    DNS1123,
+    DNS_LABEL,
     Image,
     Model,
     Name,
@@ -17,7 +17,7 @@ from trainyard.resources.base import (
     map_by,
     rules,
 )
-from trainyard.resources.pods import EnvVar, Placement, Resources
+from trainyard.resources.pods import POD_RESOURCES, EnvVar, Placement, Resources
 from trainyard.resources.rollout_analysis import Analysis, AnalysisMetric
 from trainyard.resources.rollout_status import (
     Ending,
@@ -85,7 +85,9 @@ class Serving(Model):
         ),
     ] = Field(default=(), description="Environment variables of the server.")
     replicas: int = Field(default=1, ge=1, le=1000, description="Pods of the stable revision.")
-    resources: Resources = Field(default_factory=Resources, description="CPU and memory of a pod.")
+    resources: Resources = Field(
+        default_factory=Resources, description="CPU and memory of a pod.", json_schema_extra=POD_RESOURCES
+    )
     compute: Placement = Field(default_factory=Placement, description="Accelerator and placement of a pod.")
     min_ready_seconds: int = Field(default=0, ge=0, le=3600, description="How long a pod must be ready to count.")
     progress_deadline_seconds: int = Field(
@@ -96,7 +98,7 @@ class Serving(Model):
 class ParentRef(Model):
     """The Gateway that traffic comes from; it consents by its own allowedRoutes."""
 
-    namespace: Annotated[str, StringConstraints(pattern=DNS1123, min_length=1, max_length=63)] | None = Field(
+    namespace: Annotated[str, StringConstraints(pattern=DNS_LABEL, min_length=1, max_length=63)] | None = Field(
         default=None, description="The Gateway's namespace; the Rollout's own where left out."
     )
     name: ObjectName = Field(description="The Gateway's name.")
@@ -148,9 +150,9 @@ class Traffic(Model):
         description="Host names; the listener's where left out.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
-    path: Annotated[str, StringConstraints(pattern=r"^/[-A-Za-z0-9/._~%!$&'()*+,;=:@]*$", max_length=512)] = Field(
-        default="/", description="The path prefix.", json_schema_extra=_CLEAN_PATH
-    )
+    path: Annotated[
+        str, StringConstraints(pattern=r"^/([-A-Za-z0-9/._~!$&'()*+,;=:@]|%[0-9a-fA-F]{2})*$", max_length=512)
+    ] = Field(default="/", description="The path prefix.", json_schema_extra=_CLEAN_PATH)
     timeouts: Timeouts = Field(default_factory=Timeouts, description="Timeouts of the route.")
 
 
