@@ -112,6 +112,21 @@ def test_a_namespaced_install_needs_nothing_of_the_cluster(helm: Helm) -> None:
     assert roles == {NAMESPACE, "team-a", "team-b"}
 
 
+README_VALUES = (
+    "--set", "setup.namespaces={team-a}", "--set", "kubeflow.url=http://ml-pipeline.kubeflow.svc:8888",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("arguments", [README_VALUES, *(("-f", str(path)) for path in VALUES)], ids=str)
+def test_every_object_names_its_own_namespace(arguments: tuple[str, ...], helm: Helm) -> None:
+    """They lie in several, so `kubectl apply` takes no -n for them; the README gives none."""
+    places = {(o["kind"], o["metadata"].get("namespace")) for o in rendered(helm, *arguments)}
+    assert [kind for kind, namespace in places if (kind in CLUSTER_SCOPED) != (namespace is None)] == []
+    readme = (CHART.parents[1] / "README.md").read_text()
+    (line,) = (line for line in readme.splitlines() if line.startswith("helm template"))
+    assert line.endswith("| kubectl apply --server-side -f -")
+
+
 def test_crds_are_those_of_the_models(helm: Helm) -> None:
     crds = [o for o in rendered(helm) if o["kind"] == "CustomResourceDefinition"]
     assert len(crds) == len(KINDS)
