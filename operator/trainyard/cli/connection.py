@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import KUBE_CONFIG_DEFAULT_LOCATION, ConfigException, load_incluster_config
+from kubernetes.aio.config.kube_config import KubeConfigMerger
 
+from trainyard.cli.login import Login
 from trainyard.cli.problem import USAGE, Problem
 from trainyard.cli.where import Where
 from trainyard.systems.cluster.client import KubernetesCluster
@@ -73,15 +75,10 @@ async def connected(where: Where) -> AsyncIterator[Connection]:
 
 async def _login(where: Where, configuration: Configuration) -> str:
     try:
-        loader = await load_kube_config(  # type: ignore[no-untyped-call] # no types there
-            config_file=where.kubeconfig, context=where.context, client_configuration=configuration,
-            persist_config=False,
-        )  # fmt: skip
+        files = KubeConfigMerger(where.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)  # type: ignore[no-untyped-call] # no types there
+        return await Login(files.config, where.context).enter(configuration)
     except ConfigException:
         if where.kubeconfig or where.context:
             raise
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
         return "default"
-    contexts = {c["name"]: c["context"] for c in loader.list_contexts()}
-    chosen = where.context or loader.current_context["name"]
-    return str(contexts[chosen].get("namespace") or "default")

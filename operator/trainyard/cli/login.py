@@ -1,0 +1,75 @@
+"""Who one is to the API server: the kubeconfig's token, certificate or plugin. Tokens are renewed, as kubectl does."""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import ConfigException
+from kubernetes.aio.config.dateutil import parse_rfc3339
+from kubernetes.aio.config.exec_provider import ExecProvider
+from kubernetes.aio.config.kube_config import FileOrData, KubeConfigLoader
+
+from trainyard.cli import clock
+from trainyard.cli.problem import Problem
+
+RENEWED_BEFORE = timedelta(seconds=30)  # a token is renewed so long before it ends
+
+
+class Login(KubeConfigLoader):
+    """The library's loader, but a plugin that fails ends the command: the library would go on as nobody."""
+
+    def __init__(self, config: Any, context: str | None) -> None:
+        super().__init__(config, active_context=context, config_base_path=None)  # type: ignore[no-untyped-call] # no types there
+        self._one_at_a_time = asyncio.Lock()
+        self._plugin_answered = False
+        self._ends: datetime | None = None  # the plugin's token; None where it does not say
+
+    async def enter(self, configuration: Configuration) -> str:
+        """Log in, now and again whenever what was given has ended. Returns the context's namespace."""
+        await self.load_and_set(configuration)  # type: ignore[no-untyped-call] # as above
+        configuration.refresh_api_key_hook = self._renew  # type: ignore[assignment] # its type there is that of None
+        return str(self.current_context["context"].get("namespace") or "default")
+
+    async def _renew(self, configuration: Configuration) -> None:
+        """Ask for the token again, before every request; what has not ended is kept."""
+        async with self._one_at_a_time:
+            await self._load_authentication()  # type: ignore[no-untyped-call] # as above
+        if token := vars(self).get("token"):
+            configuration.api_key["BearerToken"] = token
+
+    async def load_from_exec_plugin(self) -> bool:
+        """Run the plugin, unless what it said last still holds. Raises Problem where it fails."""
+        if self._plugin_answered and (self._ends is None or clock.now() < self._ends - RENEWED_BEFORE):
+            return True
+        user: Any = self._user
+        try:
+            provider = ExecProvider(user["exec"])  # type: ignore[no-untyped-call] # as above
+            self._take(await provider.run())  # type: ignore[no-untyped-call] # as above
+        except (ConfigException, OSError, ValueError) as error:
+            raise self._failed(str(error).removeprefix("exec: ")) from error
+        except (TypeError, AttributeError) as error:  # a plugin may answer anything
+            raise self._failed("its answer is no ExecCredential") from error
+        self._plugin_answered = True
+        return True
+
+    def _take(self, status: Any) -> None:
+        """Take the token, or the certificate with its key, that the plugin gave."""
+        if "token" in status:
+            self.token = f"Bearer {status['token']}"
+            ends = status.get("expirationTimestamp")
+            self._ends = parse_rfc3339(ends) if ends else None  # type: ignore[no-untyped-call] # as above
+        elif "clientCertificateData" in status and "clientKeyData" in status:
+            self.cert_file = _file(status, "clientCertificateData")
+            self.key_file = _file(status, "clientKeyData")
+        else:
+            raise ValueError("it gives neither a token nor a certificate with its key")
+
+    def _failed(self, why: str) -> Problem:
+        return Problem(
+            f"The login plugin of the kubeconfig's user {self.current_context['context']['user']!r} fails: {why}"
+        )
+
+
+def _file(status: Any, key: str) -> Any:
+    return FileOrData(status, None, data_key_name=key, base64_file_content=False).as_file()  # type: ignore[no-untyped-call] # as above
