@@ -1,16 +1,17 @@
 """The way to the API server: kubeconfig, context and namespace as kubectl takes them. Used by every command."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import KUBE_CONFIG_DEFAULT_LOCATION, ConfigException, load_incluster_config
-from kubernetes.aio.config.kube_config import KubeConfigMerger
+from kubernetes.aio.config import ConfigException, load_incluster_config
 
-from trainyard.cli.login import Login
+from trainyard.cli.login import login
 from trainyard.cli.problem import USAGE, Problem
 from trainyard.cli.where import Where
 from trainyard.systems.cluster.client import KubernetesCluster
@@ -61,24 +62,30 @@ def run(command: Coroutine[Any, Any, T]) -> T:
 @asynccontextmanager
 async def connected(where: Where) -> AsyncIterator[Connection]:
     """Connect as the kubeconfig says, or as a pod's service account where there is no kubeconfig."""
-    configuration = Configuration()
-    try:
-        namespace = await _login(where, configuration)
-    except ConfigException as error:
-        raise Problem(f"No API server: {error}", USAGE) from error
-    transport = Transport(ApiClient(configuration))
+    api, namespace = await _login(where)
+    transport = Transport(api)
     try:
         yield Connection(KubernetesCluster(transport), transport, where.namespace or namespace)
     finally:
         await transport.close()
 
 
-async def _login(where: Where, configuration: Configuration) -> str:
+async def _login(where: Where) -> tuple[ApiClient, str]:
+    files = where.kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    configuration = Configuration()
+    if any(_is_there(file) for file in files.split(os.pathsep)):
+        return await login(files, where.context, configuration)
+    if where.kubeconfig or where.context:
+        raise Problem(f"There is no kubeconfig {files}.", USAGE)
     try:
-        files = KubeConfigMerger(where.kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)  # type: ignore[no-untyped-call] # no types there
-        return await Login(files.config, where.context).enter(configuration)
-    except ConfigException:
-        if where.kubeconfig or where.context:
-            raise
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # as above
-        return "default"
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call] # no types there
+    except ConfigException as error:
+        raise Problem(f"No API server: there is no kubeconfig {files}, and this is no pod.", USAGE) from error
+    return ApiClient(configuration), "default"
+
+
+def _is_there(file: str) -> bool:
+    try:
+        return bool(file) and Path(file).expanduser().exists()
+    except (PermissionError, RuntimeError):  # not ours to look into; a user without a home
+        return False

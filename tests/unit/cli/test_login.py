@@ -1,5 +1,6 @@
 """Logging in as the kubeconfig says: plugins, tokens that end, and what is said where it cannot be done."""
 
+import base64
 import json
 import stat
 import sys
@@ -14,7 +15,7 @@ from kubernetes.aio.client import Configuration
 
 from trainyard.cli import clock
 from trainyard.cli.connection import connected
-from trainyard.cli.problem import FAILED, Problem
+from trainyard.cli.problem import FAILED, USAGE, Problem
 from trainyard.cli.where import Where
 
 EXEC = "client.authentication.k8s.io/v1"
@@ -103,3 +104,78 @@ async def test_a_plugin_that_fails_is_one_sentence(told: Mapping[str, Any], word
     assert str(problem.value).startswith("The login plugin of the kubeconfig's user 'ada' fails: ")
     assert words in str(problem.value)
     assert "\n" not in str(problem.value)
+
+
+async def test_an_oidc_login_that_holds_and_one_that_cannot_be_renewed(tmp_path: Path) -> None:
+    config = {"refresh-token": "r", "client-id": "i", "client-secret": "s", "idp-issuer-url": "http://127.0.0.1:9"}
+
+    def of_token(seconds: float) -> dict[str, Any]:
+        claims = base64.b64encode(json.dumps({"exp": int(clock.now().timestamp() + seconds)}).encode()).decode()
+        return {"auth-provider": {"name": "oidc", "config": {**config, "id-token": f"a.{claims.rstrip('=')}.c"}}}
+
+    holds = of_token(900)
+    token = holds["auth-provider"]["config"]["id-token"]
+    assert await tokens(kubeconfig(tmp_path, holds), 1) == [f"Bearer {token}"]
+    file = kubeconfig(tmp_path, of_token(-9))
+    await refused(Where(kubeconfig=str(file)), f"The kubeconfig {file} cannot be used: its OIDC issuer does not answer")
+
+
+NO_PEM = base64.b64encode(b"no certificate").decode()
+KUBECONFIGS: list[tuple[Any, str]] = [
+    (b"", "it is empty, or not written as a kubeconfig is"),
+    (b"just words", "it is empty, or not written as a kubeconfig is"),
+    (b"- a\n- b\n", "it is empty, or not written as a kubeconfig is"),
+    (b"{clusters: [", "it is not YAML"),
+    (b"\xff\xfe\x00", "it is not UTF-8"),
+    (b"{}", "Expected key current-context in "),
+    ({"users": None}, "no user 'ada' is in it"),
+    ({"contexts": [{"name": "here", "context": {"cluster": "here"}}]}, "no user '' is in it"),
+    ({"clusters": [{"name": "here", "cluster": {"insecure-skip-tls-verify": True}}]}, "its cluster names no server"),
+    ({"clusters": [{"name": "here", "cluster": {"server": 5}}]}, "it is not written as a kubeconfig is"),
+    ({"users": [{"name": "ada", "password": "s3cret"}]}, "Expected key user in "),
+    ({"client-certificate-data": "abcde", "client-key-data": "abcde"}, "a certificate or a key in it is not base64"),
+    ({"client-certificate-data": NO_PEM, "client-key-data": NO_PEM}, "its certificates and keys are none, or do not "),
+    ({"client-certificate": "/nope.crt", "client-key": "/nope.key"}, "File does not exists: /nope.crt"),
+    ({"tokenFile": "/nope/token"}, "No such file or directory: /nope/token"),
+    ({"auth-provider": {"name": "oidc", "config": {"id-token": "a.b"}}}, "its OIDC login has no id-token"),
+    ({"auth-provider": {"name": "oidc", "config": {"id-token": "a.W10.c"}}}, "its OIDC login has no id-token"),
+]
+
+
+@pytest.mark.parametrize(("told", "words"), KUBECONFIGS, ids=[str(told)[:60] for told, _ in KUBECONFIGS])
+async def test_a_kubeconfig_that_cannot_be_used_is_one_sentence(told: Any, words: str, tmp_path: Path) -> None:
+    if isinstance(told, bytes):
+        file = tmp_path / "kubeconfig"
+        file.write_bytes(told)
+    elif {"users", "contexts", "clusters"} & told.keys():
+        file = kubeconfig(tmp_path, {"token": "t"}, **told)
+    else:
+        file = kubeconfig(tmp_path, told)
+    await refused(Where(kubeconfig=str(file)), f"The kubeconfig {file} cannot be used: ", words)
+
+
+async def refused(where: Where, *words: str) -> None:
+    with pytest.raises(Problem) as problem:
+        async with connected(where):
+            pass
+    assert problem.value.status == USAGE
+    assert [word for word in words if word not in str(problem.value)] == []
+    assert "\n" not in str(problem.value)
+    assert "s3cret" not in str(problem.value)
+
+
+async def test_a_kubeconfig_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await refused(Where(kubeconfig=str(tmp_path)), f"The kubeconfig {tmp_path} cannot be used: Is a directory.")
+    nothing = str(tmp_path / "nothing")
+    await refused(Where(kubeconfig=nothing), f"There is no kubeconfig {nothing}.")
+    monkeypatch.setenv("KUBECONFIG", nothing)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    await refused(Where(context="here"), f"There is no kubeconfig {nothing}.")
+    await refused(Where(), f"No API server: there is no kubeconfig {nothing}, and this is no pod.")
+    broken = tmp_path / "broken"
+    broken.write_text("{")
+    good = kubeconfig(tmp_path, {"token": "t"})
+    monkeypatch.setenv("KUBECONFIG", f"{good}:{nothing}:{broken}")
+    await refused(Where(), f"The kubeconfig {broken} cannot be used: it is not YAML.")
+    monkeypatch.setenv("KUBECONFIG", str(good))
+    await refused(Where(context="there"), f"The kubeconfig {good} cannot be used: ", "there")
