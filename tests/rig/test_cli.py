@@ -304,6 +304,7 @@ def test_rollout_on_one_screen(person: Person) -> None:
     assert told.status == 0
     assert "canary  churn-b  revision bbbbbbbbbb" in told.out
     assert "20 % → [pause until promoted]" in told.out
+    assert "20 % ? [pause until" in person.trainyard("rollout", "get", "churn", PYTHONIOENCODING="ascii").out
     assert json.loads(person.trainyard("rollout", "get", "churn", "-o", "json").out)["status"]["weight"] == 20
     assert "There is no Rollout" in person.trainyard("rollout", "get", "nope").err
 

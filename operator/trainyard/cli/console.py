@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,10 +54,11 @@ def emit_json(value: Any) -> None:
 
 
 def yaml_text(value: Any) -> str:
-    """Return YAML as kubectl writes it."""
+    """Return YAML as kubectl writes it; escaped where stdout cannot hold every character."""
     import yaml
 
-    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=True)).rstrip()
+    unicode = sys.stdout.encoding.lower().startswith("utf")
+    return str(yaml.safe_dump(value, sort_keys=False, allow_unicode=unicode)).rstrip()
 
 
 def emit_names(objects: Sequence[Any]) -> None:
