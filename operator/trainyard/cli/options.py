@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from trainyard.cli.problem import USAGE, Problem
 from trainyard.cli.where import Where
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ class Format(StrEnum):
     NAME = "name"
 
 
+def named(param: typer.CallbackParam, value: str | None) -> str | None:
+    """Take the name of an object. Raises Problem where it is empty, as `"$UNSET"` is."""
+    if value is not None and not value.strip():
+        raise Problem(f"{param.metavar} is empty: a name is wanted.", USAGE)
+    return value
+
+
 _FLAGS = {
     "namespace": Annotated[
         str | None, typer.Option("--namespace", "-n", help="Namespace; the context's where left out.")
@@ -34,7 +42,7 @@ _FLAGS = {
     "kubeconfig": Annotated[str | None, typer.Option("--kubeconfig", help="Path of a kubeconfig file.")],
 }
 Output = Annotated[Format, typer.Option("--output", "-o", help="table, json, yaml, or name.")]
-RunName = Annotated[str, typer.Argument(metavar="RUN", help="A TrainingRun.")]
+RunName = Annotated[str, typer.Argument(metavar="RUN", callback=named, help="A TrainingRun.")]
 Timeout = Annotated[
     float | None, typer.Option("--timeout", min=0, help="Stop waiting after so many seconds; the run goes on.")
 ]

@@ -25,16 +25,20 @@ Pods = Mapping[str, str]  # revision -> how many of its pods are ready
 def screen(
     rollout: Obj, present: datetime, trail: Trail | None = None, pods: Pods | None = None, note: str = ""
 ) -> Group:
-    """Return everything a person asks about a Rollout. note: one line about the screen itself, at its end."""
+    """Return everything a person asks about a Rollout.
+
+    note: one line about the screen itself, near its top, for low terminals cut the end.
+    """
     if trail is None:
         trail = Trail()
         trail.see(rollout)
-    parts: list[Any] = [_head(rollout), facts(list(_facts(rollout, present, pods or {})))]
+    parts: list[Any] = [_head(rollout), *([Text(note, style="yellow")] if note else [])]
+    parts.append(facts(list(_facts(rollout, present, pods or {}))))
     if measured := metrics(rollout, trail):
         parts += [Text(), measured, facts(list(remarks(rollout)))]
     if at(rollout, "status.history", ()):
         parts += [Text(), table(HISTORY, _history(rollout, present), HISTORY_DROPPED)]
-    return Group(*parts, *([Text(note, style="yellow")] if note else []))
+    return Group(*parts)
 
 
 def weights(rollout: Obj) -> str:

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from trainyard.cli.app import app
 from trainyard.cli.options import TwoWords, examples, located
+from trainyard.cli.problem import Problem
 from trainyard.cli.where import Where
 
 RUNNER = CliRunner()
@@ -46,6 +47,17 @@ def test_the_flags_arrive_as_one_value() -> None:
     RUNNER.invoke(small, ["say", "again", "b", "--context", "c", "--kubeconfig", "k"])
     RUNNER.invoke(small, ["say", "--", "again"])
     assert seen == [("a", Where("shop"), 2), ("b", Where(None, "c", "k"), 1), ("again", Where(), 1)]
+
+
+@pytest.mark.parametrize("arguments", [
+    ["rollout", "get", ""], ["rollout", "get", " "], ["promote", ""], ["watch", ""], ["run", ""], ["cancel", ""],
+    ["pipeline", "show", ""], ["lineage", "model", ""], ["alias", "set", "", "champion"],
+    ["alias", "set", "churn-a", ""], ["rollout", "replay", "", "--prometheus", "http://127.0.0.1:9"],
+], ids=" ".join)  # fmt: skip
+def test_an_empty_name_is_refused_at_once(arguments: list[str]) -> None:
+    told = RUNNER.invoke(app, [*arguments, "--kubeconfig", "/nope"])
+    assert isinstance(told.exception, Problem)
+    assert (told.exception.status, str(told.exception).split(" ", 1)[1]) == (2, "is empty: a name is wanted.")
 
 
 @pytest.mark.parametrize(

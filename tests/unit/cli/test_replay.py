@@ -171,6 +171,13 @@ def test_a_file_that_is_no_policy(tmp_path: Path, text: str, sentence: str) -> N
         command._manifest(file)
 
 
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    for file, why in ((tmp_path / "nope.yaml", "No such file or directory"), (tmp_path, "Is a directory")):
+        with pytest.raises(Problem) as problem:
+            command._manifest(file)
+        assert (problem.value.status, str(problem.value)) == (2, f"-f {file}: {why}.")
+
+
 class Recorded:
     """A server behind the command: the scripted past."""
 

@@ -95,6 +95,13 @@ def test_terminals_get_a_live_screen() -> None:
     assert lost(Look(canary(), {})) == ""
 
 
+def test_a_low_terminal_shows_that_the_api_server_is_away() -> None:
+    file = io.StringIO()
+    with shown(Format.TABLE, trail(), Console(file=file, width=100, height=12, force_terminal=True)) as show:
+        show(Look(canary(), {}, 75.0))
+        assert "The API server has not answered for 1m15s" in file.getvalue()
+
+
 def test_programs_get_the_object_at_each_change(capsys: pytest.CaptureFixture[str]) -> None:
     for output in (Format.JSON, Format.YAML, Format.NAME):
         with shown(output, trail()) as show:

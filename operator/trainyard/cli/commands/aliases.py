@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trainyard.cli.options import Format, Output, ask, examples, located
+from trainyard.cli.options import Format, Output, ask, examples, located, named
 from trainyard.cli.where import Where
 
 if TYPE_CHECKING:
     from trainyard.cli.aliases import Moved
     from trainyard.cli.connection import Connection
 
-Version = Annotated[str, typer.Argument(metavar="VERSION", help="A ModelVersion.")]
-Alias = Annotated[str, typer.Argument(metavar="ALIAS", help="What it is called, for example champion.")]
+Version = Annotated[str, typer.Argument(metavar="VERSION", callback=named, help="A ModelVersion.")]
+Alias = Annotated[str, typer.Argument(metavar="ALIAS", callback=named, help="What it is called, for example champion.")]
 
 
 def add_to(app: typer.Typer) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from trainyard.cli.options import Command, Format, Output, ask, examples, located
+from trainyard.cli.options import Command, Format, Output, ask, examples, located, named
 from trainyard.cli.where import Where
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def versions_command(
 
 def _lineage(thing: Thing, metavar: str) -> Command:
     def command(
-        name: Annotated[str, typer.Argument(metavar=metavar)],
+        name: Annotated[str, typer.Argument(metavar=metavar, callback=named)],
         where: Where,
         database: Database = None,
         output: Output = Format.TABLE,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trainyard.cli.entering import Entrance, entered
-from trainyard.cli.options import Format, Output, ask, examples, located
+from trainyard.cli.options import Format, Output, ask, examples, located, named
 from trainyard.cli.problem import USAGE, Problem
 from trainyard.cli.where import Where
 
@@ -37,7 +37,7 @@ def replay_command(
     where: Where,
     entrance: Entrance,
     prometheus: Annotated[str, typer.Option(metavar="URL", help="The Prometheus that recorded it.")],
-    rollout: Annotated[str | None, typer.Argument(metavar="[ROLLOUT]", help="A Rollout.")] = None,
+    rollout: Annotated[str | None, typer.Argument(metavar="[ROLLOUT]", callback=named, help="A Rollout.")] = None,
     file: Annotated[Path | None, typer.Option("--filename", "-f", help="A Rollout manifest: another policy.")] = None,
     start: Annotated[str | None, typer.Option("--from", help="When it began: a time, or a span ago (36h).")] = None,
     end: Annotated[str | None, typer.Option("--to", help="When it ended.")] = None,
@@ -160,7 +160,9 @@ def _manifest(file: Path) -> Any:
 
     try:
         documents = [d for d in yaml.safe_load_all(file.read_text(encoding="utf-8")) if isinstance(d, dict)]
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise Problem(f"-f {file}: {error.strerror}.", USAGE) from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise Problem(f"-f {file}: it cannot be read as YAML ({type(error).__name__}).", USAGE) from error
     found = [d for d in documents if d.get("kind") == "Rollout"]
     if len(found) != 1:

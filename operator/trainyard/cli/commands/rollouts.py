@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from trainyard.cli.entering import Entrance, entered
-from trainyard.cli.options import Command, Format, Output, Timeout, ask, examples, located
+from trainyard.cli.options import Command, Format, Output, Timeout, ask, examples, located, named
 from trainyard.cli.problem import INTERRUPTED, USAGE, Problem
 from trainyard.cli.rollout_rest import Until
 from trainyard.cli.where import Where
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trainyard.cli.rollouts import Kind
     from trainyard.cli.trail import Trail
 
-RolloutName = Annotated[str, typer.Argument(metavar="ROLLOUT", help="A Rollout.")]
+RolloutName = Annotated[str, typer.Argument(metavar="ROLLOUT", callback=named, help="A Rollout.")]
 
 
 def add_to(app: typer.Typer) -> None:

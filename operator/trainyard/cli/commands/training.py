@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from trainyard.cli.options import Format, Limit, Output, RunName, Timeout, ask, examples, located
+from trainyard.cli.options import Format, Limit, Output, RunName, Timeout, ask, examples, located, named
 from trainyard.cli.problem import INTERRUPTED, USAGE, Problem
 from trainyard.cli.where import Where
 
 if TYPE_CHECKING:
     from trainyard.cli.connection import Connection
 
-PipelineName = Annotated[str, typer.Argument(metavar="PIPELINE", help="A TrainingPipeline.")]
+PipelineName = Annotated[str, typer.Argument(metavar="PIPELINE", callback=named, help="A TrainingPipeline.")]
 
 
 def add_to(app: typer.Typer) -> None:
