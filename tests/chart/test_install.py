@@ -1,6 +1,7 @@
 """The chart on a real API server: accepted, restricted, installed, upgraded, uninstalled and installed again."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -108,6 +109,25 @@ def test_an_upgrade_that_changes_nothing_leaves_every_spec_alone(release: Helm, 
     before = generations()
     release("upgrade", "trainyard", str(CHART), *ci("local"))
     assert generations() == before
+
+
+def test_an_upgrade_brings_the_crds(release: Helm, kubectl: Kubectl, tmp_path: Path) -> None:
+    """By hand they are only brought by force: they are Helm's."""
+
+    def short_names() -> str:
+        return kubectl("get", "crd", "rollouts.trainyard.dev", "-o", "jsonpath={.spec.names.shortNames}")
+
+    older = Path(shutil.copytree(CHART, tmp_path / "trainyard"))
+    crd = older / "files/crds/trainyard.dev_rollouts.yaml"
+    crd.write_text(crd.read_text().replace("- tyro\n", "- older\n"))
+    release("upgrade", "trainyard", str(older), *ci("local"))
+    assert short_names() == '["older"]'
+    by_hand = ("apply", "--server-side", "--dry-run=server", "-f", str(CHART / "files/crds"))
+    with pytest.raises(AssertionError, match='conflict with "helm"'):
+        kubectl(*by_hand)
+    assert kubectl(*by_hand, "--force-conflicts").count("serverside-applied") == 4
+    release("upgrade", "trainyard", str(CHART), *ci("local"))
+    assert short_names() == '["tyro"]'
 
 
 def test_objects_and_crds_outlive_the_release(release: Helm, kubectl: Kubectl) -> None:
