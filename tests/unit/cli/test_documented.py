@@ -34,6 +34,18 @@ def shown() -> Iterator[tuple[str, str]]:
 COMMANDS = sorted(set(shown()))
 
 
+KUBECTL = re.compile(r"kubectl (?:-n \S+ )?(?:get|describe|patch|edit|delete|wait|label|annotate|explain) [^`\n]*")
+
+
+def test_to_kubectl_our_rollouts_are_not_argo_s() -> None:
+    """Beside Argo Rollouts `rollout` may mean theirs: `tyro` and `rollouts.trainyard.dev` are ours."""
+    hints = (ROOT / "operator/trainyard/cli").rglob("*.py")
+    notes = ROOT / "charts/trainyard/templates/NOTES.txt"
+    told = [line for file in (*PAGES, *hints, notes) for line in KUBECTL.findall(file.read_text())]
+    assert [line for line in told if "tyro" in line] != []
+    assert [line for line in told if re.search(r"(?<!trainyard )\brollouts?\b(?!\.trainyard\.dev)", line)] == []
+
+
 def test_there_are_some() -> None:
     assert len(COMMANDS) > 15
 

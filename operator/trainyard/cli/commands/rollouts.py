@@ -113,7 +113,7 @@ def _act(name: str, kind: "Kind", where: Where, output: Format) -> None:
     if taken is None:
         raise Problem(
             f"{about} is written (id {wanted['id']}), but no operator has taken it up yet; "
-            f"see `trainyard rollout get {name}` and `kubectl describe rollout {name}`."
+            f"see `trainyard rollout get {name}` and `kubectl describe tyro {name}`."
         )
     why = rollouts.ignored(taken, str(wanted["id"]))
     if why:
