@@ -33,6 +33,7 @@ def test_the_values_files_say_something_else_than_the_defaults(values: Path, hel
     assert rendered(helm, "-f", str(values)) != rendered(helm)
 
 
+USER = "prometheus.basicAuth.username=ada,prometheus.basicAuth.existingSecret=user"
 REFUSED = [
     ("operator.replica=2", "operator", "replica"),
     ("mysql.externl.host=x", "mysql", "externl"),
@@ -50,6 +51,25 @@ REFUSED = [
     ("events.ingress.enabled=true", "events/ingress/host"),
     ("events.oidcIssuers[0].issuer=http://issuer", "events/oidcIssuers/0/issuer"),
     ("mysql.enabled=false,mysql.external.host=db", "mysql/external/existingSecret"),
+    ("fullnameOverride=Ty_X", "fullnameOverride"),
+    ("fullnameOverride=9ty", "fullnameOverride"),
+    ("prometheus.enforceNamespace=false", "namespaces"),
+    ("prometheus.enforceNamespace=false,namespaces={a,b}", "namespaces"),
+    ("prometheus.basicAuth.username=ada", "prometheus/basicAuth/existingSecret"),
+    ("prometheus.basicAuth.existingSecret=user", "prometheus/basicAuth/username"),
+    (f"{USER},prometheus.bearerToken.existingSecret=token", "prometheus/bearerToken/existingSecret"),
+    (f"{USER},prometheus.bearerToken.audience=thanos", "prometheus/bearerToken/audience"),
+    ("prometheus.tls.clientCertificate=true", "prometheus/tls/existingSecret"),
+    ("prometheus.headers.authorization=secret", "authorization"),
+    ("prometheus.sourceLabels.Contour.a-b=x", "a-b"),
+]
+ACCEPTED = [
+    USER,
+    "fullnameOverride=ty-2",
+    "prometheus.enforceNamespace=false,namespaces={a}",
+    "prometheus.enforceNamespace=false,prometheus.customQueries=false",
+    "prometheus.tls.clientCertificate=true,prometheus.tls.existingSecret=prom-tls",
+    "prometheus.headers.X-Scope-OrgID=team",
 ]
 
 
@@ -60,6 +80,13 @@ def test_wrong_values_are_refused_by_name(row: tuple[str, ...], helm: Helm) -> N
         rendered(helm, "--set", setting)
     said = str(refusal.value).replace(".", "/")
     assert [word for word in words if word not in said] == []
+
+
+@pytest.mark.parametrize("setting", ACCEPTED)
+def test_what_the_chart_accepts_the_operator_takes(setting: str, helm: Helm) -> None:
+    objects = rendered(helm, "--set", setting)
+    (operator,) = (o for o in objects if o["kind"] == "Deployment" and _is_operator(o))
+    read_settings(Environment(operator["spec"]["template"]["spec"]["containers"][0]["env"]))
 
 
 def test_every_section_of_the_values_is_explained() -> None:
