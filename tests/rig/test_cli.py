@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import yaml
 
 from local.rig import ApiServerRig
 from tests.rig.person import CANARY, PIPELINE, ROLLOUT, Person
+from trainyard.cli import clock
 
 pytestmark = pytest.mark.rig
 
@@ -318,6 +320,24 @@ def test_an_api_server_that_is_away_is_a_sentence(person: Person, tmp_path: Path
     assert done.status == 1
     assert done.err.startswith("The API server does not answer: ")
     assert "Traceback" not in done.err
+
+
+def test_a_plugin_s_token_is_renewed(person: Person, tmp_path: Path) -> None:
+    """The first one is worth nothing and is about to end; kubectl asks for the next one as well."""
+    person.kubectl("create", "serviceaccount", "robot")
+    person.kubectl("create", "rolebinding", "robot", "--clusterrole=cluster-admin", "--serviceaccount=ada:robot")
+    token = person.kubectl("create", "token", "robot").strip()
+    ends = (clock.now() + timedelta(seconds=20)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    credential = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+    first = json.dumps({**credential, "status": {"token": "nobody", "expirationTimestamp": ends}})
+    then = json.dumps({**credential, "status": {"token": token}})
+    script = f"if mkdir {tmp_path}/asked 2>/dev/null; then echo '{first}'; else echo '{then}'; fi"
+    config = yaml.safe_load(person.rig.kubeconfig.read_text())
+    plugin = {"apiVersion": credential["apiVersion"], "command": "sh", "args": ["-c", script]}
+    config["users"][0]["user"] = {"exec": {**plugin, "interactiveMode": "Never"}}
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    done = person.trainyard("pipelines", "-o", "name", "--kubeconfig", str(tmp_path / "kubeconfig"))
+    assert (done.status, done.out) == (0, "trainingpipeline.trainyard.dev/churn\n"), done.err
 
 
 def test_help_is_instant_and_loads_nothing_heavy() -> None:

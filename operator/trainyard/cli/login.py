@@ -36,6 +36,8 @@ async def login(files: str, context: str | None, configuration: Configuration) -
         raise _unusable(files, f"its OIDC issuer does not answer ({error})") from error
     except OSError as error:
         raise _unusable(files, f"{error.strerror}: {error.filename}" if error.filename else str(error)) from error
+    except ValueError as error:
+        raise _unusable(files, f"its login cannot be read ({error})") from error
     except _ODD as error:
         raise _unusable(files, "it is not written as a kubeconfig is") from error
 
@@ -87,7 +89,7 @@ class Login(KubeConfigLoader):
         except ConfigException as error:
             raise Problem(f"The kubeconfig's login cannot be renewed: {_told(error)}.") from error
         if token := vars(self).get("token"):
-            configuration.api_key["BearerToken"] = token
+            configuration.api_key["BearerToken"] = token.strip()  # files end with a line
 
     async def load_from_exec_plugin(self) -> bool:
         """Run the plugin, unless what it said last still holds. Raises Problem where it fails."""
@@ -123,11 +125,12 @@ class Login(KubeConfigLoader):
             raise ConfigException("its OIDC login has no id-token that can be read or renewed") from error
 
     def _load_cluster_info(self) -> None:
-        if self._user is None:
-            raise ConfigException(f"no user {self.current_context['context'].get('user', '')!r} is in it")
         cluster: Any = self._cluster
-        if "server" not in cluster:
+        user, server = self.current_context["context"].get("user"), str(cluster.safe_get("server") or "")
+        if not server:
             raise ConfigException("its cluster names no server")
+        if self._user is None and (user or server.startswith("https")):  # `kubectl proxy` wants none
+            raise ConfigException(f"it has no user {user!r}" if user else "its context names no user")
         try:
             super()._load_cluster_info()  # type: ignore[no-untyped-call] # as above
         except ValueError as error:

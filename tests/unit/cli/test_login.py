@@ -77,9 +77,17 @@ async def test_a_token_is_read_again_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("first")
     file = kubeconfig(tmp_path, {"tokenFile": "token"})
     async with connected(Where(kubeconfig=str(file))) as connection:
-        (tmp_path / "token").write_text("second")
+        (tmp_path / "token").write_text("second\n")
         settings = await connection.transport._api.configuration.auth_settings()
     assert settings["BearerToken"]["value"] == "Bearer second"
+
+
+async def test_kubectl_proxy_wants_no_user(tmp_path: Path) -> None:
+    clusters = [{"name": "here", "cluster": {"server": "http://127.0.0.1:8001"}}]
+    contexts = [{"name": "here", "context": {"cluster": "here", "namespace": "shop"}}]
+    file = kubeconfig(tmp_path, {}, clusters=clusters, contexts=contexts, users=None)
+    async with connected(Where(kubeconfig=str(file))) as connection:
+        assert (connection.namespace, connection.transport._api.configuration.host) == ("shop", "http://127.0.0.1:8001")
 
 
 PLUGINS = [
@@ -128,8 +136,8 @@ KUBECONFIGS: list[tuple[Any, str]] = [
     (b"{clusters: [", "it is not YAML"),
     (b"\xff\xfe\x00", "it is not UTF-8"),
     (b"{}", "Expected key current-context in "),
-    ({"users": None}, "no user 'ada' is in it"),
-    ({"contexts": [{"name": "here", "context": {"cluster": "here"}}]}, "no user '' is in it"),
+    ({"users": None}, "it has no user 'ada'"),
+    ({"contexts": [{"name": "here", "context": {"cluster": "here"}}]}, "its context names no user"),
     ({"clusters": [{"name": "here", "cluster": {"insecure-skip-tls-verify": True}}]}, "its cluster names no server"),
     ({"clusters": [{"name": "here", "cluster": {"server": 5}}]}, "it is not written as a kubeconfig is"),
     ({"users": [{"name": "ada", "password": "s3cret"}]}, "Expected key user in "),
@@ -137,6 +145,8 @@ KUBECONFIGS: list[tuple[Any, str]] = [
     ({"client-certificate-data": NO_PEM, "client-key-data": NO_PEM}, "its certificates and keys are none, or do not "),
     ({"client-certificate": "/nope.crt", "client-key": "/nope.key"}, "File does not exists: /nope.crt"),
     ({"tokenFile": "/nope/token"}, "No such file or directory: /nope/token"),
+    ({"tokenFile": sys.executable}, "its login cannot be read ('utf-8' codec can't decode"),
+    ({"auth-provider": {"name": "gcp", "config": {}}}, "its login cannot be read (GoogleAuth via gcloud"),
     ({"auth-provider": {"name": "oidc", "config": {"id-token": "a.b"}}}, "its OIDC login has no id-token"),
     ({"auth-provider": {"name": "oidc", "config": {"id-token": "a.W10.c"}}}, "its OIDC login has no id-token"),
 ]
