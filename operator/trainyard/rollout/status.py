@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from trainyard.reconciling.refusals import WRITE_REFUSED
 from trainyard.resources.conditions import Condition, condition, find
+from trainyard.resources.rollout import RevisionStatus
 from trainyard.rollout import steps
 from trainyard.rollout.admission import Refusal
 from trainyard.rollout.converging import CONTESTED, is_fought_over, unknown
@@ -251,13 +252,14 @@ def _reconciling(s: Situation, refused: Refusal | None, waits: Waiting | None) -
 
 
 def _stalled(s: Situation, refused: Refusal | None) -> Condition:
+    lost = unknown(s)
     for holds, reason, message in (
         (refused is not None, *(refused or ("", ""))),
         (_is_cut_off(s), "StableUnavailable", "stable has no ready pod to go back to; the canary serves meanwhile"),
         (is_fought_over(s), CONTESTED, "somebody edits the route again and again"),
         (is_held_too_long(s), "AnalysisHeld", "no passing measurement within maxHoldSeconds"),
         (is_canary_overdue(s), *_overdue(s)),
-        (unknown(s) is not None, "RevisionUnknown", _unknown(s)),
+        (lost is not None, "RevisionUnknown", _lost(lost) if lost else ""),
     ):
         if holds:
             return condition("Stalled", True, reason, message)
@@ -268,9 +270,8 @@ def _is_cut_off(s: Situation) -> bool:
     return s.canary is not None and s.status.weight < s.routed_weight and not s.alive(s.stable)
 
 
-def _unknown(s: Situation) -> str:
-    revision = unknown(s)
-    about = f"revision {revision.revision} of version {revision.version}" if revision else ""
+def _lost(revision: RevisionStatus) -> str:
+    about = f"revision {revision.revision} of version {revision.version}"
     return (
         f"the ControllerRevision of {about} is gone, and the spec of now would give others: its pods stay as they are"
     )
